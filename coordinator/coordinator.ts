@@ -56,9 +56,9 @@ import { Gateway } from "./gateway/gateway.ts";
 import { collectCluster, collectCoordinators } from "./coordinator_metrics.ts";
 import { coordinatorHealth, standbyHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
-import type { Stamped } from "./register/register.ts";
+import type { ManagedRegister, RegisterEvents, Stamped } from "./register/register.ts";
 import { RegisterRunner } from "./agreement/register_runner.ts";
-import { isMember, membersOf } from "./register/coordinator_set.ts";
+import { type CoordinatorMember, isMember, membersOf } from "./register/coordinator_set.ts";
 import { blankRecord } from "./register/register_record.ts";
 import { type CoordinatorsReport, coordinatorsReport } from "./coordinators_report.ts";
 import { type CoordinatorsChange, votersAfter } from "./register/change_coordinators.ts";
@@ -68,7 +68,6 @@ import {
   parseClusterDocument,
 } from "./state/cluster_document.ts";
 import {
-  clusterIdOf,
   type CoordinatorRecord,
   FIRST_ID,
   newClusterRecord,
@@ -117,12 +116,24 @@ export interface CoordinatorOptions {
   readonly clusterId?: string | undefined;
   /** Where coordinators of the cluster are that a new folder joins. Absent or empty: it begins a cluster. */
   readonly join?: readonly Address[] | undefined;
+  /** A service of the operator that keeps the document. Absent: the coordinators keep it themselves. */
+  readonly service?: RegisterService | undefined;
   /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
   readonly security?: CoordinatorSecurity | undefined;
   /** What is known of the process and its machine, for metrics. Default: nothing. */
   readonly process?: ProcessSite | undefined;
   /** Default {@linkcode SLOW_REQUEST_MS}. */
   readonly slowRequestMs?: number | undefined;
+}
+
+/** A register outside of the coordinators. */
+export interface RegisterService {
+  /** The newest document, as it was found at the start. */
+  readonly found: ClusterDocument;
+  open(
+    member: CoordinatorMember,
+    events: RegisterEvents<ClusterDocument>,
+  ): ManagedRegister<ClusterDocument>;
 }
 
 /** What a secured coordinator has for as long as its process runs. */
@@ -158,7 +169,9 @@ export class Coordinator {
   readonly #forwarding: CoordinatorForwarding;
   /** Called when a change of the coordinators is done, or its time is over. */
   #changes: { readonly untilMs: number; readonly done: () => void }[] = [];
-  #register: RegisterRunner<ClusterDocument> | undefined;
+  #register: ManagedRegister<ClusterDocument> | undefined;
+  /** The same, if the coordinators keep the document themselves. */
+  #runner: RegisterRunner<ClusterDocument> | undefined;
   /** While it is the active one. */
   #active: ActiveCoordinator | undefined;
   /** The map of the newest document that is known to be chosen. */
@@ -186,15 +199,16 @@ export class Coordinator {
    * @throws {KvError} `bad_config`, `address_in_use`, `corrupt`, `wrong_version`, `storage_failed`
    */
   static async start(deps: CoordinatorDeps, options: CoordinatorOptions): Promise<Coordinator> {
-    const found = await readRecord(deps.store);
-    const clusterId = clusterIdOf(found) ?? options.clusterId ?? randomId(deps.random);
+    const { service } = options;
+    const found = service === undefined ? await readRecord(deps.store) : undefined;
+    const before = (service?.found ?? found?.accepted?.document.body)?.cluster.map.settings;
+    const clusterId = before?.clusterId ?? options.clusterId ?? randomId(deps.random);
     // What contradicts the cluster is told at once.
-    const before = found?.accepted?.document.body.cluster.map.settings;
     clusterSettings(options.settings, before, clusterId);
     const coordinator = new Coordinator(deps, options, clusterId);
     try {
       await coordinator.#listen();
-      await coordinator.#begin(found ?? coordinator.#newRecord());
+      await coordinator.#begin(found);
     } catch (error) {
       await coordinator.close();
       throw error;
@@ -251,7 +265,7 @@ export class Coordinator {
       { ...deps, log: deps.logger("register"), clusterId },
       {
         parseBody: parseClusterDocument,
-        onEnvelope: (envelope) => this.#register?.receive(envelope),
+        onEnvelope: (envelope) => this.#runner?.receive(envelope),
       },
     );
     this.#clientRequests = new ClientRequests({
@@ -450,28 +464,18 @@ export class Coordinator {
     return { host: advertiseHost ?? listen.host, port: this.address.port };
   }
 
-  async #begin(record: CoordinatorRecord): Promise<void> {
-    const { clock, random, store, logger } = this.#deps;
-    const log = logger("register");
-    this.#register = new RegisterRunner<ClusterDocument>(
-      { clock, random, store, log },
-      {
-        record,
-        address: this.#advertised,
-        differences: CLUSTER_DIFFERENCES,
-        peers: this.#options.join,
-        send: (message) => this.#peers.send(message),
+  async #begin(found: CoordinatorRecord | undefined): Promise<void> {
+    const { clock } = this.#deps;
+    this.#register = this.#openRegister(found, {
+      onHeld: (held) => this.#beginActivity(held),
+      onLost: () => this.#endActivity(),
+      onChosen: ({ document }) => {
+        this.#adopt(document);
+        this.#tellCoordinators();
       },
-      {
-        onHeld: (held) => this.#beginActivity(held),
-        onLost: () => this.#endActivity(),
-        onChosen: ({ document }) => {
-          this.#adopt(document);
-          this.#tellCoordinators();
-        },
-        onHolder: () => {},
-      },
-    );
+      onHolder: () => {},
+      onMembers: () => this.#tellCoordinators(),
+    });
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
       this.#active?.tick();
       this.#letGo();
@@ -480,6 +484,31 @@ export class Coordinator {
     await this.#register.start();
     const { listen, discovery } = this.#options;
     if (discovery !== undefined) await this.#openDiscovery(listen.host, discovery);
+  }
+
+  #openRegister(
+    found: CoordinatorRecord | undefined,
+    events: RegisterEvents<ClusterDocument>,
+  ): ManagedRegister<ClusterDocument> {
+    const { clock, random, store, logger } = this.#deps;
+    const { service, id = FIRST_ID, join } = this.#options;
+    if (service !== undefined) {
+      const member = { id, folder: randomId(random), address: this.#advertised };
+      return service.open(member, events);
+    }
+    const record = found ?? this.#newRecord();
+    this.#runner = new RegisterRunner<ClusterDocument>(
+      { clock, random, store, log: logger("register") },
+      {
+        record,
+        address: this.#advertised,
+        differences: CLUSTER_DIFFERENCES,
+        peers: join,
+        send: (message) => this.#peers.send(message),
+      },
+      events,
+    );
+    return this.#runner;
   }
 
   /** This coordinator is the active one from now on. */

@@ -10,7 +10,7 @@ import {
   learnersOf,
   membersOf,
 } from "./register/coordinator_set.ts";
-import type { RegisterState } from "./agreement/register_runner.ts";
+import type { RegisterState } from "./register/register.ts";
 
 /** One coordinator. */
 export interface CoordinatorLine {

@@ -49,6 +49,7 @@ import {
 } from "./state/coordinator_record.ts";
 import { recover } from "./register/recover.ts";
 import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
+import { openRegisterService } from "./register_service.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
 type CoordinatorRun = Run<typeof COORDINATOR_SETTINGS>;
@@ -110,13 +111,17 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
   if (!config.secure) await refuseUnsecured(config.data, `with ${howToSecure}`);
   const exposed = whyExposed({ ...config, isSecured: config.secure, howToSecure });
   if (exposed !== undefined) throw new KvError("bad_config", exposed);
-  await checkFolderKind(config.data, "coordinator");
-  const lock = await FolderLock.acquire(config.data, COORDINATOR_PROGRAM.name);
+  const service = await serviceOf({ config, logger });
+  // Whose document is in a service needs no folder.
+  if (service === undefined) await checkFolderKind(config.data, "coordinator");
+  const lock = service === undefined
+    ? await FolderLock.acquire(config.data, COORDINATOR_PROGRAM.name)
+    : undefined;
   let started = false;
   try {
     const [clock, random] = [new DenoClock(), new SystemRandom()];
     const store = new FileDocumentStore(`${config.data}/${RECORD_FILE}`);
-    const found = await readRecord(store);
+    const found = service === undefined ? await readRecord(store) : undefined;
     const join = joinAddresses(config, found);
     const security = config.secure
       ? await secure({ config, logger, sources }, { store, found, join }, { clock, random })
@@ -130,7 +135,9 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
     const periods = new CertificatePeriods();
     const coordinator = await Coordinator.start({ clock, random, transport, store, logger }, {
       security,
-      id: security?.id ?? config.id ?? (join.length === 0 ? undefined : joiningId(random)),
+      service,
+      id: security?.id ?? config.id ??
+        (join.length === 0 && service === undefined ? undefined : joiningId(random)),
       join,
       clusterId: security?.access.document.cluster ??
         (join.length === 0 ? undefined : await clusterAt(join, { clock, random })),
@@ -168,7 +175,8 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
       discovery: discoveryOf(config, security?.identity),
     });
     started = true;
-    const write = [config.data, securityFolderOf(config.data), CS_CONFIG_FILE];
+    const folders = service === undefined ? [config.data, securityFolderOf(config.data)] : [];
+    const write = [...folders, CS_CONFIG_FILE];
     keepOnly({ read: [], write }, log);
     const { port } = coordinator.address;
     const address = { host: config.advertiseHost ?? reachable(config.host), port };
@@ -189,10 +197,21 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
     await coordinator.close();
     security?.stop();
   } finally {
+    service?.close();
     // A start that failed, as when the port is taken, leaves nothing behind.
-    if (started) lock.release();
-    else await lock.undo();
+    if (started) lock?.release();
+    else await lock?.undo();
   }
+}
+
+/** The service that keeps the document, if there is one. */
+async function serviceOf(
+  { config, logger }: Pick<CoordinatorRun, "config" | "logger">,
+): Promise<Awaited<ReturnType<typeof openRegisterService>> | undefined> {
+  const { register } = config;
+  if (register === undefined) return undefined;
+  const deps = { clock: new DenoClock(), random: new SystemRandom(), log: logger("register") };
+  return await openRegisterService({ ...config, register }, wantedOf(config), deps);
 }
 
 /**

@@ -106,6 +106,32 @@ export const COORDINATOR_SETTINGS = {
       "With --join and --secure: the token (kv-client token create --join coordinator), or a file that holds it.",
     placeholder: "TOKEN|FILE",
   }),
+  register: optionalText({
+    help:
+      "Keep the cluster's document in an etcd instead of the --data folder: its members and a prefix for keys. Any number " +
+      "of coordinators may be started with it.",
+    placeholder: "etcd[s]://HOST:PORT[,…]/PREFIX",
+  }),
+  registerCa: optionalText({
+    help: "With --register etcds://: the certificate of the authority of etcd's servers, PEM.",
+    placeholder: "FILE",
+  }),
+  registerUser: optionalText({
+    help: "With --register: who logs in at etcd.",
+    placeholder: "NAME",
+  }),
+  registerPasswordFile: optionalText({
+    help: "With --register-user: the file of the password.",
+    placeholder: "FILE",
+  }),
+  registerCert: optionalText({
+    help: "With --register etcds://: a client's certificate for etcd, PEM.",
+    placeholder: "FILE",
+  }),
+  registerKey: optionalText({
+    help: "With --register-cert: its key, PEM.",
+    placeholder: "FILE",
+  }),
   data: text({
     help: "The folder of the cluster's document; it is created if it does not exist.",
     default: ".kv-coordinator",
@@ -198,8 +224,36 @@ function whyWrong(settings: CoordinatorSettings): string | undefined {
   if (settings.joinToken !== undefined && (settings.join === undefined || !secure)) {
     return "--join-token needs --join and --secure";
   }
+  const wrongRegister = whyRegisterWrong(settings);
+  if (wrongRegister !== undefined) return wrongRegister;
   if (!force && (forcePartition !== undefined || forceNode !== undefined)) {
     return "--force-partition and --force-node need --force";
   }
   return whyWeakSecret(settings.discoverySecret) ?? whyHttpWrong(settings);
+}
+
+function whyRegisterWrong(settings: CoordinatorSettings): string | undefined {
+  const { register, secure, join } = settings;
+  const { registerCa, registerUser, registerPasswordFile, registerCert, registerKey } = settings;
+  if (register === undefined) {
+    const isGiven = [registerCa, registerUser, registerPasswordFile, registerCert, registerKey]
+      .some((value) => value !== undefined);
+    return isGiven
+      ? "--register-ca, -user, -password-file, -cert and -key need --register"
+      : undefined;
+  }
+  if (secure) {
+    return "--secure and --register exclude each other: the authority's key would lie in etcd; keep the document in " +
+      "folders of the coordinators";
+  }
+  if (join !== undefined) {
+    return "--join and --register exclude each other: who is started with the register has joined";
+  }
+  if ((registerUser === undefined) !== (registerPasswordFile === undefined)) {
+    return "--register-user and --register-password-file need each other";
+  }
+  if ((registerCert === undefined) !== (registerKey === undefined)) {
+    return "--register-cert and --register-key need each other";
+  }
+  return undefined;
 }

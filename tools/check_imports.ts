@@ -78,7 +78,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   coordinator: [
     ["placement", "gateway", "discovery", "register"],
-    ["agreement", "state"],
+    ["agreement", "state", "register/etcd"],
     ["partitions", "membership"],
     ["controller"],
     [""],

@@ -24,16 +24,13 @@ import { compareStamps, type Stamp } from "../register/generation.ts";
 import type { Envelope, Outgoing } from "../register/messages.ts";
 import type {
   Differences,
+  ManagedRegister,
   Outcome,
-  Register,
   RegisterEvents,
+  RegisterState,
   Stamped,
 } from "../register/register.ts";
-import {
-  type RegisterInput,
-  RegisterMember,
-  type RegisterRole,
-} from "../register/register_member.ts";
+import { type RegisterInput, RegisterMember } from "../register/register_member.ts";
 import type { RegisterReady } from "../register/register_ready.ts";
 import type { RegisterRecord } from "../register/register_record.ts";
 import type { Moment } from "../register/right.ts";
@@ -59,37 +56,13 @@ export interface RegisterRunnerOptions<D> {
   send(message: Outgoing<D>): void;
 }
 
-/** For people: how this coordinator stands. */
-export interface RegisterState {
-  readonly member: CoordinatorMember;
-  readonly role: RegisterRole;
-  readonly set: CoordinatorSet | undefined;
-  /** Who is believed to be active. */
-  readonly holder: CoordinatorMember | undefined;
-  readonly chosen: Stamp | undefined;
-  /** Where each member is, by folder; empty unless this is the active one. */
-  readonly positions: ReadonlyMap<string, Stamp | undefined>;
-  /** When each of the others was heard of last, by folder, on this process's monotonic clock. */
-  readonly heardMs: ReadonlyMap<string, number>;
-  /** Since when this one is active, by the date; undefined if it is not. */
-  readonly activeSinceMs: number | undefined;
-  /** How often this process has become active. */
-  readonly activities: number;
-  /** Why it has ceased to be active last. */
-  readonly lastEnd: string | undefined;
-  /** Why its record cannot be written, if it cannot. */
-  readonly diskFailure: string | undefined;
-  /** Those who would like to be coordinators. */
-  readonly joining: readonly CoordinatorMember[];
-}
-
 /** Those who wait are forgotten if they do not ask again within this time. */
 const JOINING_MS = 5_000;
 /** More than a cluster can take in. */
 const JOINING_MAX = 16;
 
 /** The runner. */
-export class RegisterRunner<D> implements Register<D> {
+export class RegisterRunner<D> implements ManagedRegister<D> {
   readonly #deps: RegisterRunnerDeps;
   readonly #options: RegisterRunnerOptions<D>;
   readonly #events: RegisterEvents<D>;

@@ -22,7 +22,7 @@
  *
  * @module
  */
-import type { CoordinatorMember } from "./coordinator_set.ts";
+import type { CoordinatorMember, CoordinatorSet } from "./coordinator_set.ts";
 import type { Stamp } from "./generation.ts";
 
 /** A document with its name. */
@@ -50,6 +50,8 @@ export interface RegisterEvents<D> {
   onChosen(newest: Stamped<D>): void;
   /** Who is believed to hold it, to be told to those who ask here; undefined if nobody is known. */
   onHolder(holder: CoordinatorMember | undefined): void;
+  /** Which coordinators there are has changed without a document. */
+  onMembers?(): void;
 }
 
 /** A register, as its user sees it. */
@@ -62,6 +64,52 @@ export interface Register<D> {
   compareAndSet(expected: Stamp, next: D, done: (outcome: Outcome) => void): void;
   /** Gives the hold back, so that another one need not wait for its end. `onLost` has been called when this returns. */
   release(): void;
+}
+
+/** How a coordinator stands. */
+export type RegisterRole = "starting" | "standby" | "candidate" | "active" | "stranger" | "removed";
+
+/** For people: how this coordinator stands. */
+export interface RegisterState {
+  readonly member: CoordinatorMember;
+  readonly role: RegisterRole;
+  readonly set: CoordinatorSet | undefined;
+  /** Who is believed to be active. */
+  readonly holder: CoordinatorMember | undefined;
+  readonly chosen: Stamp | undefined;
+  /** Where each member is, by folder; empty unless this is the active one. */
+  readonly positions: ReadonlyMap<string, Stamp | undefined>;
+  /** When each of the others was heard of last, by folder, on this process's monotonic clock. */
+  readonly heardMs: ReadonlyMap<string, number>;
+  /** Since when this one is active, by the date; undefined if it is not. */
+  readonly activeSinceMs: number | undefined;
+  /** How often this process has become active. */
+  readonly activities: number;
+  /** Why it has ceased to be active last. */
+  readonly lastEnd: string | undefined;
+  /** Why its record cannot be written, if it cannot. */
+  readonly diskFailure: string | undefined;
+  /** Those who would like to be coordinators. */
+  readonly joining: readonly CoordinatorMember[];
+}
+
+/** A register with what a process needs besides, to begin, to end and to tell how it stands. */
+export interface ManagedRegister<D> extends Register<D> {
+  /** Begins. Resolves when it holds the register, or when that is not to be waited for. */
+  start(): Promise<void>;
+  /** @param pauseMs for so long it does not try to hold it again */
+  release(pauseMs?: number): void;
+  /** Ends it, after a write that is under way. */
+  close(): Promise<void>;
+  /** Other coordinators are wanted. @throws {KvError} `bad_request`, `unavailable` */
+  want(voters: readonly CoordinatorMember[]): void;
+  /** Whether others may become the holder. */
+  readonly hasOthers: boolean;
+  /** Whether the newest document that is here is chosen. */
+  readonly isSettled: boolean;
+  /** The coordinators, as far as is known. */
+  readonly set: CoordinatorSet | undefined;
+  readonly state: RegisterState;
 }
 
 /**

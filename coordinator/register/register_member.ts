@@ -35,7 +35,7 @@ import {
 import { compareGenerations, compareStamps, formatStamp, type Stamp } from "./generation.ts";
 import { type KnownStart, KnownStarts } from "./known_starts.ts";
 import type { Answer, Envelope, Question, RegisterDocument, Sender } from "./messages.ts";
-import type { Differences, Stamped } from "./register.ts";
+import type { Differences, RegisterRole, Stamped } from "./register.ts";
 import { RegisterOutbox, type RegisterReady } from "./register_ready.ts";
 import { blankRecord, RECORD_FORMAT, type RegisterRecord } from "./register_record.ts";
 import type { Moment } from "./right.ts";
@@ -68,9 +68,6 @@ export interface RegisterMemberOptions<D> {
   /** Where others are, for a folder that is in no set yet. */
   readonly peers?: readonly Address[] | undefined;
 }
-
-/** How a member stands. */
-export type RegisterRole = "starting" | "standby" | "candidate" | "active" | "stranger" | "removed";
 
 /** The state machine. */
 export class RegisterMember<D> {

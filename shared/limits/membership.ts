@@ -141,8 +141,11 @@ export const COORDINATOR_WAITING_MAX = 8;
 export const COORDINATORS_CHANGE_MS = 8_000;
 // The register in etcd (coordinator/register/etcd/).
 
-/** How long who is active there may be silent. etcd may give more; it takes half a second more to notice. */
-export const ETCD_HOLD_SECONDS = 2;
+/**
+ * How long who is active there may be silent: longer than etcd takes to elect a leader. etcd may give more, and takes
+ * half a second more to notice.
+ */
+export const ETCD_HOLD_SECONDS = 3;
 /** How often the hold is kept. */
 export const ETCD_KEEP_MS = 400;
 /** How often the others look whether it is free. */

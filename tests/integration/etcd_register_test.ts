@@ -6,9 +6,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { startEtcd } from "../../bench/compare/systems/etcd_system.ts";
 import { Running, type System } from "../../bench/compare/systems/system.ts";
 import { DenoEtcd } from "../../coordinator/register/etcd/deno_etcd.ts";
-import { EtcdRegister } from "../../coordinator/register/etcd/etcd_register.ts";
+import { EtcdRegister, readOrBegin } from "../../coordinator/register/etcd/etcd_register.ts";
 import { compareStamps } from "../../coordinator/register/generation.ts";
-import type { Outcome } from "../../coordinator/register/register.ts";
+import type { Outcome, Stamped } from "../../coordinator/register/register.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { Secret } from "../../shared/base/secret.ts";
 import { ETCD_PIECE_BYTES } from "../../shared/limits/membership.ts";
@@ -18,6 +18,7 @@ import { NO_LOG } from "../support/doubles/no_log.ts";
 import { hasProgram, needing } from "../support/needs.ts";
 
 const NEEDS_ETCD = { met: hasProgram("etcd", "--version"), otherwise: "no etcd" };
+const PREFIX = "kv/test";
 const WAIT_MS = 60_000;
 const POLL_MS = 20;
 
@@ -31,21 +32,33 @@ class Side implements AsyncDisposable {
   readonly etcd: DenoEtcd;
   holding = false;
 
-  constructor(
+  static async start(
     id: string,
     endpoints: readonly string[],
     login?: { user: string; password: Secret },
-  ) {
-    this.etcd = new DenoEtcd({ endpoints, login });
+  ): Promise<Side> {
+    const etcd = new DenoEtcd({ endpoints, login });
+    const found = await readOrBegin<Document>(etcd, {
+      prefix: PREFIX,
+      first: () => ({ text: "the first one" }),
+      parse: (document) => document as Document,
+    });
+    const side = new Side(id, etcd, found);
+    await side.register.start();
+    return side;
+  }
+
+  private constructor(id: string, etcd: DenoEtcd, found: Stamped<Document>) {
+    this.etcd = etcd;
     this.register = new EtcdRegister<Document>({
       clock: new SystemClock(),
       random: new SystemRandom(),
       log: NO_LOG,
       gateway: this.etcd,
     }, {
-      prefix: "kv/test",
+      prefix: PREFIX,
       member: { id, folder: id, address: { host: "127.0.0.1", port: 1 } },
-      first: () => ({ text: "the first one" }),
+      found,
       parse: (document) => document as Document,
     }, {
       onHeld: () => this.holding = true,
@@ -55,12 +68,11 @@ class Side implements AsyncDisposable {
     });
   }
 
-  get text(): string | undefined {
-    return this.register.read()?.document.text;
+  get text(): string {
+    return this.register.read().document.text;
   }
 
-  change(text: string, expected = this.register.read()?.stamp): Promise<Outcome> {
-    if (expected === undefined) throw new Error("nothing was read yet");
+  change(text: string, expected = this.register.read().stamp): Promise<Outcome> {
     return new Promise((resolve) => this.register.compareAndSet(expected, { text }, resolve));
   }
 
@@ -76,6 +88,15 @@ async function until(what: string, isTrue: () => boolean): Promise<void> {
   while (!isTrue()) {
     if (performance.now() > endMs) throw new Error(`not in ${WAIT_MS} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** A change, by whoever holds the register; on a busy machine it may be lost, and another one's then. */
+async function changedBy(sides: readonly Side[], text: string): Promise<Side> {
+  for (;;) {
+    await until("one holds it", () => sides.some(({ holding }) => holding));
+    const side = sides.find(({ holding }) => holding);
+    if (side !== undefined && (await side.change(text)).type === "chosen") return side;
   }
 }
 
@@ -97,24 +118,22 @@ Deno.test({
   ),
   async fn() {
     await withEtcd(async (etcd, endpoints) => {
-      await using one = new Side("c1", endpoints);
-      await one.register.start();
+      await using one = await Side.start("c1", endpoints);
       await until("the first one holds it", () => one.holding);
       assert(one.register.hasRight());
       assertEquals(one.text, "the first one");
-      await using other = new Side("c2", endpoints);
-      await other.register.start();
+      await using other = await Side.start("c2", endpoints);
       await until("the second one follows", () => other.text === "the first one");
-      assertEquals(other.register.holder?.id, "c1");
+      assertEquals(other.register.state.holder?.id, "c1");
       assertEquals(other.register.hasRight(), false);
 
       // A change, and one from what was before.
-      const before = one.register.read()?.stamp;
+      const before = one.register.read().stamp;
       assertEquals((await one.change("the second one")).type, "chosen");
       assertEquals((await one.change("too late", before)).type, "changed");
       assertEquals((await other.change("not the holder")).type, "changed");
       await until("the change is heard of", () => other.text === "the second one");
-      await until("both are listed", () => one.register.members.length === 2);
+      await until("both are listed", () => one.register.set.voters.length === 2);
 
       // Of more than one piece, which does not compress.
       const long = Array.from(
@@ -128,12 +147,14 @@ Deno.test({
       // One member of etcd is stopped: the others answer.
       const [first, second] = etcd.processes;
       Deno.kill(first?.pid ?? 0, "SIGSTOP");
-      assertEquals((await one.change("with two members")).type, "chosen");
+      const active = await changedBy([one, other], "with two members");
       // The majority is: nobody has the right, and a change waits.
       Deno.kill(second?.pid ?? 0, "SIGSTOP");
-      await until("the right ends", () => !one.register.hasRight());
-      assertEquals(other.register.hasRight(), false);
-      await until("that is said", () => one.register.failure !== undefined);
+      await until(
+        "the right ends",
+        () => !one.register.hasRight() && !other.register.hasRight(),
+      );
+      await until("that is said", () => active.register.state.diskFailure !== undefined);
       for (const member of [first, second]) Deno.kill(member?.pid ?? 0, "SIGCONT");
       await until(
         "it goes on by itself",
@@ -144,13 +165,13 @@ Deno.test({
       assertEquals(holder.text, "with two members");
 
       // It is given back: the other one has it at once, under a higher generation.
-      const last = holder.register.read()?.stamp;
+      const last = holder.register.read().stamp;
       holder.register.release(WAIT_MS);
       assertEquals(holder.holding, false);
       assertEquals(holder.register.hasRight(), false);
       await until("the other one takes over", () => follower.holding);
-      assertEquals((await follower.change("of the other one")).type, "chosen");
-      assert(compareStamps(follower.register.read()?.stamp, last) > 0);
+      assertEquals(await changedBy([follower], "of the other one"), follower);
+      assert(compareStamps(follower.register.read().stamp, last) > 0);
       await until("the former one follows", () => holder.text === "of the other one");
     });
   },
@@ -180,11 +201,10 @@ Deno.test({
       assert(!error.message.includes("of nobody"));
       wrong.close();
 
-      await using side = new Side("c1", endpoints, {
+      await using side = await Side.start("c1", endpoints, {
         user: "root",
         password: new Secret("of root"),
       });
-      await side.register.start();
       await until("it holds it", () => side.holding);
       assertEquals((await side.change("with a login")).type, "chosen");
     });

@@ -21,7 +21,7 @@
  * @module
  */
 import { gunzipSync, gzipSync } from "node:zlib";
-import { failureOf, KvError } from "../../../shared/base/errors.ts";
+import { failureOf, invariant, KvError } from "../../../shared/base/errors.ts";
 import {
   CLOCK_DRIFT_MAX,
   COORDINATOR_JITTER_MS,
@@ -37,9 +37,15 @@ import type { Clock } from "../../../shared/platform/clock.ts";
 import { sleep } from "../../../shared/platform/clock.ts";
 import type { Logger } from "../../../shared/platform/logger.ts";
 import { type Random, randomBelow, randomId } from "../../../shared/platform/random.ts";
-import type { CoordinatorMember } from "../coordinator_set.ts";
+import { type CoordinatorMember, type CoordinatorSet, setOf } from "../coordinator_set.ts";
 import { compareStamps, type Generation, type Stamp } from "../generation.ts";
-import type { Outcome, Register, RegisterEvents, Stamped } from "../register.ts";
+import type {
+  ManagedRegister,
+  Outcome,
+  RegisterEvents,
+  RegisterState,
+  Stamped,
+} from "../register.ts";
 import type { Moment } from "../right.ts";
 import {
   createdAt,
@@ -70,8 +76,8 @@ export interface EtcdRegisterOptions<D> {
   /** What its keys begin with, without a slash at the end. */
   readonly prefix: string;
   readonly member: CoordinatorMember;
-  /** The document of a new cluster, for the first one that holds a register without any. */
-  first(): D;
+  /** The newest document, as {@linkcode readOrBegin} found it. */
+  readonly found: Stamped<D>;
   /** @throws {KvError} `corrupt` if it is no document */
   parse(document: unknown): D;
 }
@@ -100,19 +106,24 @@ interface Hold {
   readonly attempt: string;
 }
 
-const NEVER: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
+/** Of a cluster's first document. No hold has it: etcd's own first revision is 1, and a key's is higher. */
+const FIRST_GENERATION: Generation = { number: 1, coordinator: "", run: "" };
 
 /** The register. */
-export class EtcdRegister<D> implements Register<D> {
+export class EtcdRegister<D> implements ManagedRegister<D> {
   readonly #deps: EtcdRegisterDeps;
   readonly #options: EtcdRegisterOptions<D>;
   readonly #events: RegisterEvents<D>;
   /** Of this process: no two have the same. */
   readonly #run: string;
   #held: Held | undefined;
-  #chosen: Stamped<D> | undefined;
+  #chosen: Stamped<D>;
   #holder: CoordinatorMember | undefined;
   #members: readonly CoordinatorMember[] = [];
+  /** When this process became active, by the date. */
+  #activeSinceMs: number | undefined;
+  #activities = 0;
+  #lastEnd: string | undefined;
   #presence: { readonly lease: string; renewMs: number } | undefined;
   /** An attempt to hold whose answer has not come. */
   #attempt: string | undefined;
@@ -132,15 +143,17 @@ export class EtcdRegister<D> implements Register<D> {
     this.#options = options;
     this.#events = events;
     this.#run = randomId(deps.random);
+    this.#chosen = options.found;
   }
 
-  /** Begins. Resolves when it has looked once, with or without success. */
+  /** Resolves when it has looked once, with or without success. */
   async start(): Promise<void> {
+    this.#events.onChosen(this.#chosen);
     await this.#turn();
     this.#running = this.#go();
   }
 
-  read(): Stamped<D> | undefined {
+  read(): Stamped<D> {
     return this.#chosen;
   }
 
@@ -154,7 +167,7 @@ export class EtcdRegister<D> implements Register<D> {
 
   compareAndSet(expected: Stamp, next: D, done: (outcome: Outcome) => void): void {
     const held = this.#held;
-    const isCurrent = compareStamps(this.#chosen?.stamp, expected) === 0;
+    const isCurrent = compareStamps(this.#chosen.stamp, expected) === 0;
     if (held === undefined || this.#changing || !isCurrent) {
       this.#deps.clock.defer(() => done({ type: "changed" }));
       return;
@@ -175,19 +188,41 @@ export class EtcdRegister<D> implements Register<D> {
     this.#end(lease);
   }
 
-  /** The coordinators that run, in the order of their ids. */
-  get members(): readonly CoordinatorMember[] {
-    return this.#members;
+  want(): void {
+    throw new KvError(
+      "bad_request",
+      "the register is in etcd: coordinators that are started with it are there, and those that are stopped are gone",
+    );
   }
 
-  /** Who is believed to be active. */
-  get holder(): CoordinatorMember | undefined {
-    return this.#holder;
+  /** Any coordinator that is started with this register may hold it. */
+  readonly hasOthers = true;
+  readonly isSettled = true;
+
+  /** Those that run. */
+  get set(): CoordinatorSet {
+    const { member } = this.#options;
+    const others = this.#members.filter(({ folder }) => folder !== member.folder);
+    return setOf(...[member, ...others].sort((a, b) => a.id < b.id ? -1 : 1));
   }
 
-  /** Why etcd does not answer; undefined if it does. */
-  get failure(): string | undefined {
-    return this.#failure;
+  get state(): RegisterState {
+    const nowMs = this.#deps.clock.monotonicMs();
+    return {
+      member: this.#options.member,
+      role: this.#held === undefined ? "standby" : "active",
+      set: this.set,
+      holder: this.#holder,
+      chosen: this.#chosen.stamp,
+      // Whoever looks has the newest document.
+      positions: new Map(this.#members.map(({ folder }) => [folder, this.#chosen.stamp])),
+      heardMs: new Map(this.#members.map(({ folder }) => [folder, nowMs])),
+      activeSinceMs: this.#activeSinceMs,
+      activities: this.#activities,
+      lastEnd: this.#lastEnd,
+      diskFailure: this.#failure,
+      joining: [],
+    };
   }
 
   /** Ends it, and gives back what it holds. */
@@ -308,6 +343,10 @@ export class EtcdRegister<D> implements Register<D> {
     const held: Held = { generation, lease, headModified: head?.modified ?? 0, confirmed, lastsMs };
     try {
       await this.#follow(head);
+      const newest = head && jsonOf<Head>(head, "head").stamp;
+      if (compareStamps(this.#chosen.stamp, newest) < 0) {
+        throw new KvError("corrupt", "etcd has no document of the stamp that its head names");
+      }
     } catch (error) {
       // It cannot be active without its document.
       this.#attempt = undefined;
@@ -320,13 +359,9 @@ export class EtcdRegister<D> implements Register<D> {
       return;
     }
     this.#held = held;
-    if (this.#chosen === undefined) {
-      const first = { stamp: { generation, revision: 1 }, document: this.#options.first() };
-      const { type } = await this.#change(held, first);
-      if (type !== "chosen" || this.#held !== held) return;
-    }
+    this.#activeSinceMs = this.#deps.clock.wallMs();
+    this.#activities++;
     this.#noteHolder(member);
-    if (this.#chosen === undefined) return;
     log.info("this coordinator is active", { generation: created });
     this.#events.onHeld(this.#chosen);
   }
@@ -356,7 +391,7 @@ export class EtcdRegister<D> implements Register<D> {
   /** Writes a document; what it returns is certain. */
   async #change(held: Held, next: Stamped<D>): Promise<Outcome> {
     const pieces = piecesOf(next.document);
-    const folder = this.#folderOf(next.stamp);
+    const folder = folderOf(this.#options.prefix, next.stamp);
     const isMine = createdAt(this.#key("hold"), held.generation.number);
     const writes = pieces.map((piece, i) => put(`${folder}${i}`, piece));
     const last = writes.pop();
@@ -428,6 +463,8 @@ export class EtcdRegister<D> implements Register<D> {
 
   #lose(reason: string): void {
     this.#held = undefined;
+    this.#activeSinceMs = undefined;
+    this.#lastEnd = reason;
     this.#noteHolder(undefined);
     this.#events.onLost(reason);
   }
@@ -436,21 +473,14 @@ export class EtcdRegister<D> implements Register<D> {
   async #follow(value: EtcdValue | undefined): Promise<void> {
     if (value === undefined) return;
     const { stamp, pieces } = jsonOf<Head>(value, "head");
-    if (compareStamps(this.#chosen?.stamp, stamp) >= 0) return;
-    const parts: Uint8Array[] = [];
-    for (let i = 0; i < pieces; i++) {
-      const key = `${this.#folderOf(stamp)}${i}`;
-      const { found } = await transaction(this.#deps.gateway, [], [get(key)]);
-      const part = found[0]?.[0]?.bytes;
-      // Another document has taken its place: the next look finds that one.
-      if (part === undefined) {
-        throw new KvError("unavailable", "the document was replaced while it was read");
-      }
-      parts.push(part);
-    }
-    const document = this.#options.parse(documentOf(parts));
-    if (compareStamps(this.#chosen?.stamp, stamp) >= 0) return;
-    this.#chosen = { stamp, document };
+    if (compareStamps(this.#chosen.stamp, stamp) >= 0) return;
+    const { gateway } = this.#deps;
+    const { prefix, parse } = this.#options;
+    const document = await readDocument(gateway, prefix, { stamp, pieces });
+    // The next look finds the one that has taken its place.
+    if (document === undefined) return;
+    if (compareStamps(this.#chosen.stamp, stamp) >= 0) return;
+    this.#chosen = { stamp, document: parse(document) };
     this.#events.onChosen(this.#chosen);
   }
 
@@ -458,7 +488,9 @@ export class EtcdRegister<D> implements Register<D> {
   async #beThere(values: readonly EtcdValue[]): Promise<void> {
     const { gateway, clock } = this.#deps;
     const { member } = this.#options;
+    const before = JSON.stringify(this.#members);
     this.#members = values.map((value) => jsonOf<CoordinatorMember>(value, "coordinators"));
+    if (JSON.stringify(this.#members) !== before) this.#events.onMembers?.();
     const nowMs = clock.monotonicMs();
     const isListed = this.#members.some(({ folder }) => folder === member.folder);
     if (this.#presence !== undefined && isListed && nowMs < this.#presence.renewMs) return;
@@ -492,15 +524,69 @@ export class EtcdRegister<D> implements Register<D> {
     return `${this.#options.prefix}/${name}`;
   }
 
-  /** With a slash at its end. */
-  #folderOf({ generation, revision }: Stamp): string {
-    return this.#key(`document/${generation.number}-${revision}/`);
-  }
-
   #now(): Moment {
     const { clock } = this.#deps;
     return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
   }
+}
+
+/**
+ * The newest document. If there is none, the cluster is new, and begins with this one, or with that of another coordinator
+ * which was faster.
+ *
+ * @throws {KvError} as {@linkcode EtcdGateway.call}; `corrupt`
+ */
+export async function readOrBegin<D>(
+  gateway: EtcdGateway,
+  { prefix, first, parse }: {
+    readonly prefix: string;
+    first(): D;
+    parse(document: unknown): D;
+  },
+): Promise<Stamped<D>> {
+  const key = `${prefix}/head`;
+  const stamp: Stamp = { generation: FIRST_GENERATION, revision: 1 };
+  for (;;) {
+    const { found } = await transaction(gateway, [], [get(key)]);
+    const head = found[0]?.[0];
+    if (head !== undefined) {
+      const { stamp, pieces } = jsonOf<Head>(head, "head");
+      const document = await readDocument(gateway, prefix, { stamp, pieces });
+      if (document === undefined) continue;
+      return { stamp, document: parse(document) };
+    }
+    const [piece, more] = piecesOf(first());
+    invariant(piece !== undefined && more === undefined, "the first document has one piece");
+    await transaction(
+      gateway,
+      [createdAt(key, 0)],
+      [
+        put(`${folderOf(prefix, stamp)}0`, piece),
+        put(key, JSON.stringify({ stamp, pieces: 1 } satisfies Head)),
+      ],
+    );
+  }
+}
+
+/** @returns undefined if another document has taken its place meanwhile. @throws {KvError} `corrupt` */
+async function readDocument(
+  gateway: EtcdGateway,
+  prefix: string,
+  { stamp, pieces }: Head,
+): Promise<unknown> {
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < pieces; i++) {
+    const { found } = await transaction(gateway, [], [get(`${folderOf(prefix, stamp)}${i}`)]);
+    const part = found[0]?.[0]?.bytes;
+    if (part === undefined) return undefined;
+    parts.push(part);
+  }
+  return documentOf(parts);
+}
+
+/** Where the pieces of a document are; with a slash at its end. */
+function folderOf(prefix: string, { generation, revision }: Stamp): string {
+  return `${prefix}/document/${generation.number}-${revision}/`;
 }
 
 const encoder = new TextEncoder();

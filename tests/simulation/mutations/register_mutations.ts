@@ -180,9 +180,50 @@ const BUGS: readonly RegisterMutation[] = [
   },
 ];
 
+/** Of the register in etcd: its storms are a test. */
+const ETCD_BUGS: readonly (readonly [name: string, from: string, to: string, test?: string])[] = [
+  [
+    "its right counts from the answer",
+    "held.confirmed = sent;",
+    "held.confirmed = this.#now();",
+    "etcd_register_test.ts",
+  ],
+  ["clocks are taken to run at one rate", "lastsMs / (1 + CLOCK_DRIFT_MAX)", "lastsMs"],
+  [
+    "its right is measured by one clock",
+    " && wallMs < confirmed.wallMs + rightMs",
+    "",
+  ],
+  [
+    "a change does not ask who holds it",
+    '[isMine, modifiedAt(this.#key("head"), held.headModified)]',
+    '[modifiedAt(this.#key("head"), held.headModified)]',
+  ],
+  [
+    "a late change counts again",
+    '[isMine, modifiedAt(this.#key("head"), held.headModified)]',
+    "[isMine]",
+  ],
+  [
+    "who comes late holds it as well",
+    "[createdAt(key, 0)],\n      [put(key, JSON.stringify(hold)",
+    "[],\n      [put(key, JSON.stringify(hold)",
+  ],
+  ["documents are not deleted", "        deleteRange(documents, folder),\n", ""],
+];
+
 /** All of them. */
-export const REGISTER_MUTATIONS: readonly Mutation[] = BUGS.map((bug) => ({
-  ...bug,
-  file: `${FOLDER}/${bug.file}`,
-  storm: "register",
-}));
+export const REGISTER_MUTATIONS: readonly Mutation[] = [
+  ...BUGS.map((bug): Mutation => ({
+    ...bug,
+    file: `${FOLDER}/${bug.file}`,
+    storm: "register",
+  })),
+  ...ETCD_BUGS.map(([name, from, to, test = "etcd_register_random_test.ts"]): Mutation => ({
+    name: `register in etcd: ${name}`,
+    file: `${FOLDER}/etcd/etcd_register.ts`,
+    edits: [[from, to]],
+    seedsMax: 1,
+    test: `tests/unit/${FOLDER}/etcd/${test}`,
+  })),
+];
