@@ -174,7 +174,7 @@ export class EtcdRegister<D> implements ManagedRegister<D> {
     }
     this.#changing = true;
     const stamp = { generation: held.generation, revision: expected.revision + 1 };
-    this.#change(held, { stamp, document: next }).then((outcome) => {
+    void this.#change(held, { stamp, document: next }).then((outcome) => {
       this.#changing = false;
       if (!this.#closed) done(outcome);
     });
