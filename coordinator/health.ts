@@ -40,8 +40,9 @@ export function coordinatorHealth(
   );
   const others = report.coordinators.filter((one) => one.role !== "waiting");
   const away = others.filter(({ heard_ms: ms }) => ms === null || ms > AWAY_MS).map(({ id }) => id);
+  // One that is alone waits for nobody.
   found.unavailable(
-    !report.right,
+    !report.right && others.length > 1,
     `this coordinator does not reach a majority (${
       others.length - away.length
     } of ${others.length} are ` +

@@ -1,6 +1,6 @@
 /**
  * Runs all tests in groups, each with only the permissions that it needs: the unit tests have none, which
- * proves that they do no I/O. Two groups run at a time, and the longest one in two parts, because tests of real
+ * proves that they do no I/O. Three groups run at a time, and the longest one in four parts, because tests of real
  * processes wait half of their time (for a lease to end, a process to start). The output of each is then printed
  * as a whole at its end. Types are not checked here, since each group would check them anew: `deno task ok` does
  * it once. At the end it prints the names of the tests that were left out and why, then one summary line, `N passed, N failed`. The
@@ -27,7 +27,7 @@ interface Group {
 
 /** The groups in the order in which they begin: the longest one first, so that none is left alone in the end. */
 const GROUPS: readonly Group[] = [
-  { name: "integration", flags: WITH_PROCESSES, parts: 2 },
+  { name: "integration", flags: WITH_PROCESSES, parts: 4 },
   { name: "unit", flags: ["--parallel"] },
   { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
@@ -38,7 +38,7 @@ const GROUPS: readonly Group[] = [
 ];
 
 /** How many groups run at a time. With more, tests of real processes would wait for each other's processor. */
-const GROUPS_AT_A_TIME = 2;
+const GROUPS_AT_A_TIME = 3;
 
 /** A group that takes longer hangs: it is ended, and counts as failed. */
 const GROUP_TIMEOUT_MS = 900_000;

@@ -171,6 +171,7 @@ function taskRuns(folder: string): Record<string, TaskRun | LeftOut> {
     compare: { words: ["--help"] },
     "test:binaries": "needs what `build` makes",
     docs: "writes into the working tree",
+    console: "writes into the working tree",
   };
 }
 
