@@ -586,7 +586,7 @@ export class KvClient implements AsyncDisposable {
    *
    * @example
    * ```ts ignore
-   * const forced = await kv.forgetNode("0123456789abcdef");
+   * const { forced } = await kv.forgetNode("0123456789abcdef");
    * console.log(forced.length); // 0
    * ```
    */
@@ -599,6 +599,12 @@ export class KvClient implements AsyncDisposable {
    *
    * @throws {KvError} `bad_request` if a name is nobody's, or none would be left; `unavailable` if none is active,
    * another change is under way, or this client was given a node's address
+   *
+   * @example
+   * ```ts
+   * const { coordinators } = await kv.coordinators();
+   * console.log(coordinators.map(({ id, role }) => `${id} ${role}`)); // [ "c1 active" ]
+   * ```
    */
   coordinators(
     change?: CoordinatorsChange,

@@ -7,10 +7,13 @@
  */
 import { assert } from "@std/assert";
 import { TestCluster } from "../support/worlds/cluster.ts";
-import { WayToCoordinator } from "../support/worlds/way_to_coordinator.ts";
+import { WAY_HOST, WayToCoordinator } from "../support/worlds/way_to_coordinator.ts";
 
 Deno.test("cluster: a node that cannot be told anything loses its roles, and has them again when it can", async (t) => {
-  await using cluster = await TestCluster.start({ nodes: 3 });
+  await using cluster = await TestCluster.start({
+    nodes: 3,
+    coordinatorFlags: [`--advertise-host=${WAY_HOST}`],
+  });
   const { heartbeat = 0 } = cluster.coordinatorFacts;
   using way = new WayToCoordinator(cluster.coordinatorAddress, heartbeat);
   const index = await cluster.addNode([`--coordinator=${way.address}`]);

@@ -31,7 +31,7 @@ Deno.test("client/mod.ts works in another project, with the deno.json that READM
       [];
     await Deno.writeTextFile(`${project}/deno.json`, config ?? "README.md has no deno.json");
     await Deno.writeTextFile(`${project}/app.ts`, APP);
-    for (const folder of ["client", "shared"]) {
+    for (const folder of ["client", "shared", "std"]) {
       await copyFolder(`${ROOT}${folder}`, `${project}/kv/${folder}`);
     }
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {

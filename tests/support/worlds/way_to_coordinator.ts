@@ -1,6 +1,7 @@
 /**
  * A path to a coordinator with a TCP and a UDP channel, each of which can fail by itself, even in only one direction.
- * A node that is given `address` as its `--coordinator` uses this path.
+ * A node that is given `address` as its `--coordinator` uses this path, and no other one if the coordinator advertises
+ * {@linkcode WAY_HOST}: nodes know the coordinators' addresses from the map.
  *
  * @module
  */
@@ -15,7 +16,7 @@ export interface Directions {
 }
 
 /** The node's own address of the coordinator: another host, so that its UDP goes this way, too. */
-const HOST = "127.0.0.2";
+export const WAY_HOST = "127.0.0.2";
 
 /** The way; both directions of both channels are open at first. */
 export class WayToCoordinator implements Disposable {
@@ -36,9 +37,13 @@ export class WayToCoordinator implements Disposable {
   constructor(coordinator: Address, heartbeatPort: number) {
     this.#coordinator = coordinator;
     this.#heartbeatPort = heartbeatPort;
-    this.#listener = Deno.listen({ hostname: HOST, port: 0 });
+    this.#listener = Deno.listen({ hostname: WAY_HOST, port: coordinator.port });
     // `registered` names the port alone: it is the same here.
-    this.#socket = Deno.listenDatagram({ transport: "udp", hostname: HOST, port: heartbeatPort });
+    this.#socket = Deno.listenDatagram({
+      transport: "udp",
+      hostname: WAY_HOST,
+      port: heartbeatPort,
+    });
     this.#back = Deno.listenDatagram({ transport: "udp", hostname: coordinator.host, port: 0 });
     this.#accept();
     this.#passUp();
@@ -47,7 +52,7 @@ export class WayToCoordinator implements Disposable {
 
   /** What the node is to be given. */
   get address(): string {
-    return `${HOST}:${(this.#listener.addr as Deno.NetAddr).port}`;
+    return `${WAY_HOST}:${(this.#listener.addr as Deno.NetAddr).port}`;
   }
 
   /** Ends every connection. */
