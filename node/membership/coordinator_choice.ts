@@ -1,6 +1,7 @@
 /**
  * Which coordinator a node's session tries next: the one that another one has named as active, then the one that it
- * had last, then the others in turn.
+ * had last, then the others in turn, beginning with those that the operator has named. So a node that is sent to another
+ * cluster's coordinator is refused there, and does not find its own by the map that it has kept.
  *
  * @module
  */
@@ -35,7 +36,8 @@ export class CoordinatorChoice {
       return named;
     }
     const all = allOf(located, map);
-    this.#turn ??= all.length > 1 ? randomBelow(this.#random, all.length) : 0;
+    const firstOnes = located.length > 0 ? located.length : all.length;
+    this.#turn ??= firstOnes > 1 ? randomBelow(this.#random, firstOnes) : 0;
     return all[this.#turn++ % Math.max(1, all.length)];
   }
 

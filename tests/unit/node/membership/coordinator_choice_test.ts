@@ -20,6 +20,14 @@ Deno.test("CoordinatorChoice: all that are known in turn, those of the map inclu
   assertEquals(alone.next([], undefined), undefined);
 });
 
+Deno.test("CoordinatorChoice: those that the operator has named come before those of a map that was kept", () => {
+  const other = { host: "of another cluster", port: 9 };
+  for (let seed = 1; seed <= 20; seed++) {
+    const choice = new CoordinatorChoice(new SeededRandom(seed));
+    assertEquals(choice.next([other], MAP), other);
+  }
+});
+
 Deno.test("CoordinatorChoice: first whom another one has named, then the one that was lost, each once", () => {
   const choice = new CoordinatorChoice(new SeededRandom(1));
   choice.lost(B);
