@@ -3,10 +3,8 @@
  * limit of their drift, coordinators that stop and come back, and suspended machines.
  */
 import { assert, assertEquals } from "@std/assert";
-import {
-  EtcdRegister,
-  readOrBegin,
-} from "../../../../../coordinator/register/etcd/etcd_register.ts";
+import { readOrBegin } from "../../../../../coordinator/register/etcd/etcd_document.ts";
+import { EtcdRegister } from "../../../../../coordinator/register/etcd/etcd_register.ts";
 import { compareStamps, type Stamp } from "../../../../../coordinator/register/generation.ts";
 import type { Outcome, Stamped } from "../../../../../coordinator/register/register.ts";
 import { CLOCK_DRIFT_MAX } from "../../../../../shared/limits/membership.ts";

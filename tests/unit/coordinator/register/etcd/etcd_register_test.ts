@@ -1,9 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { EtcdGateway } from "../../../../../coordinator/register/etcd/etcd_gateway.ts";
-import {
-  EtcdRegister,
-  readOrBegin,
-} from "../../../../../coordinator/register/etcd/etcd_register.ts";
+import { readOrBegin } from "../../../../../coordinator/register/etcd/etcd_document.ts";
+import { EtcdRegister } from "../../../../../coordinator/register/etcd/etcd_register.ts";
 import { KvError } from "../../../../../shared/base/errors.ts";
 import { ETCD_TIMEOUT_MS } from "../../../../../shared/limits/membership.ts";
 import { SeededRandom } from "../../../../../shared/platform/random.ts";
