@@ -19,12 +19,18 @@ const CHECKS: readonly Part[] = [
   { name: "formatting", args: ["fmt", "--check", "--quiet"] },
   { name: "lint", args: ["lint", "--quiet"] },
   { name: "types", args: ["check", "--quiet", "."] },
-  { name: "import rules", args: ["run", "--no-prompt", "--allow-read", "tools/check_imports.ts"] },
+  {
+    name: "import rules",
+    args: ["run", "--no-prompt", "--allow-read", "tools/checks/check_imports.ts"],
+  },
   {
     name: "names of files",
-    args: ["run", "--no-prompt", "--allow-read=.", "tools/check_paths.ts"],
+    args: ["run", "--no-prompt", "--allow-read=.", "tools/checks/check_paths.ts"],
   },
-  { name: "error rules", args: ["run", "--no-prompt", "--allow-read", "tools/check_errors.ts"] },
+  {
+    name: "error rules",
+    args: ["run", "--no-prompt", "--allow-read", "tools/checks/check_errors.ts"],
+  },
   {
     name: "forgotten promises",
     args: [
@@ -35,7 +41,7 @@ const CHECKS: readonly Part[] = [
       "--allow-env",
       "--allow-sys",
       "--allow-run",
-      "tools/floating_promises.ts",
+      "tools/checks/floating_promises.ts",
     ],
   },
 ];

@@ -26,7 +26,7 @@ import { printError } from "../shared/program/terminal.ts";
 import { choice, flag, integer, text } from "../shared/program/setting.ts";
 import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
-import { findLaunchers, untilOneEnds } from "./launchers.ts";
+import { findLaunchers, untilOneEnds } from "./package/launchers.ts";
 import { fetchMap, whatIsMissing } from "./cluster_state.ts";
 import { askJson, type ProbeLogin } from "./json_probe.ts";
 import { CLIENT, COORDINATOR, NODE, type ProgramSpec } from "./programs.ts";

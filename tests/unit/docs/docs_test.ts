@@ -22,9 +22,12 @@ import { LOG_SETTINGS } from "../../../shared/program/log.ts";
 import { MESSAGES } from "../../../shared/wire/messages.ts";
 import { flagOf } from "../../../shared/program/setting.ts";
 import { settingRows } from "../../../shared/cluster/cluster_settings.ts";
-import { withClusterSettings } from "../../../tools/cluster_settings_reference.ts";
-import { metricsReference } from "../../../tools/metrics_reference.ts";
-import { operationsReference, withWireTable } from "../../../tools/operations_reference.ts";
+import { withClusterSettings } from "../../../tools/reference/cluster_settings_reference.ts";
+import { metricsReference } from "../../../tools/reference/metrics_reference.ts";
+import {
+  operationsReference,
+  withWireTable,
+} from "../../../tools/reference/operations_reference.ts";
 
 /** Rows of the tables of a part of a page, as lists of cells. */
 function rows(page: string): string[][] {

@@ -1,0 +1,38 @@
+/**
+ * That the simulation finds what is put there to be found: a small sample of the seeded bugs, those
+ * that need the fewest seeds. `deno task sim:mutations` runs all of them.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { mutate, type Mutation, MUTATIONS } from "../../simulation/mutations/mutations.ts";
+import { findMutation } from "../../simulation/mutations/mutation_run.ts";
+
+const SAMPLE_SEEDS_MAX = 3;
+
+const SAMPLE = [
+  "a replica acknowledges before its disk has the write",
+  "batches are not synced",
+  "a primary commits before its own disk has the write",
+  "a node is who it says, whatever its certificate says",
+];
+
+Deno.test("mutate says which mistake has no place any more", () => {
+  const mutation: Mutation = { name: "m", file: "f.ts", edits: [["x", "y"]], seedsMax: 1 };
+  assertEquals(mutate("a x b", mutation), "a y b");
+  assertThrows(() => mutate("a b", mutation), Error, "is there 0 times");
+  assertThrows(() => mutate("x x", mutation), Error, "is there 2 times");
+});
+
+for (const name of SAMPLE) {
+  Deno.test(`the simulation finds within ${SAMPLE_SEEDS_MAX} seeds: ${name}`, async () => {
+    const mutation = MUTATIONS.find((one) => one.name === name);
+    assert(mutation !== undefined);
+    const { foundAfter } = await findMutation(
+      { ...mutation, seedsMax: SAMPLE_SEEDS_MAX },
+      1,
+      new Map(),
+    );
+    assert(foundAfter !== undefined, "it was not found");
+  });
+}
