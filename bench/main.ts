@@ -13,6 +13,7 @@
  * | secure | the same of two nodes in turn, one of them with `--secure`; how fast clients connect; and of two clusters, see cluster |
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
+ * | denokv | `Deno.openKv` on a file, on one node and on three: sets, gets, atomic operations, lists |
  *
  * Keys have 16 bytes and values 100, keys are drawn at random from 50,000, writes are synced at every
  * replica before they are acknowledged (`--fsync` says otherwise). Each figure is the median of several
@@ -30,6 +31,7 @@ import { choice, flag, integer, optionalText } from "../shared/program/setting.t
 import { measureCodec } from "./codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
+import { measureDenoKv } from "./denokv_workloads.ts";
 import { measureFairness } from "./fairness_workloads.ts";
 import { measureMetrics } from "./metrics_workloads.ts";
 import { measureRing } from "./ring_workloads.ts";
@@ -39,7 +41,7 @@ import {
   FORWARDED_WORKLOADS,
   measureServers,
 } from "./server_workloads.ts";
-import { ServerStarter } from "./servers.ts";
+import { type Servers, ServerStarter } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
 
 const GROUPS = [
@@ -51,6 +53,7 @@ const GROUPS = [
   "secure",
   "cluster",
   "fairness",
+  "denokv",
 ] as const;
 type Group = (typeof GROUPS)[number];
 
@@ -156,6 +159,18 @@ async function measureGroup(
     case "fairness": {
       const node = await starter.startNode(`${folder}/fairness`, flags);
       return await measureFairness(group, node, { ...effort, quick: settings.quick }, report);
+    }
+    case "denokv": {
+      const urlOf = ({ nodes: [node] }: Servers) =>
+        `http://${node?.host}:${node?.facts.http}/db/bench`;
+      const one = await starter.startNode(`${folder}/denokv`, flags);
+      const three = await starter.startCluster(CLUSTER_NODES, `${folder}/denokv-cluster`, flags);
+      const contestants = [
+        { name: "a file", path: `${folder}/denokv.sqlite` },
+        { name: "one node", path: urlOf(one) },
+        { name: "three nodes", path: urlOf(three) },
+      ];
+      return await measureDenoKv(group, contestants, effort, report);
     }
     case "cluster": {
       const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/cluster`, flags);

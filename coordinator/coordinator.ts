@@ -419,6 +419,7 @@ export class Coordinator {
     if (register?.hasOthers === true && this.isActive) register.release(STOP_GRACE_MS * 2);
     this.#discovery?.close();
     this.#http?.retire();
+    this.#frontEnd.endStreams();
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
     // Until then members are looked after: what was asked may need a failover.
     const left = await this.#draining.drain();

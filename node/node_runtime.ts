@@ -380,6 +380,7 @@ export class NodeRuntime {
     await Promise.all([this.#listener.close(), this.#peerListener?.close()]);
     this.#membership?.stop();
     this.#http?.retire();
+    this.#frontEnd.endStreams();
     // No answer of the HTTP front end comes later than the node can give it.
     const httpClosed = this.#http?.close(STOP_GRACE_MS);
     const left = await this.server.drain();

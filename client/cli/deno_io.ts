@@ -7,6 +7,7 @@ import { KvError } from "../../shared/base/errors.ts";
 import { syncFolder } from "../../shared/platform/deno/file_document_store.ts";
 import { escapeControls, printError } from "../../shared/program/terminal.ts";
 import type { CommandIo, Progress, WholeFile } from "./command/command.ts";
+import { createKvFile, openKvFile } from "./deno_kv_file.ts";
 import { Keyboard } from "./deno_keyboard.ts";
 import { openScreen } from "./deno_screen.ts";
 import { readTextFileIfThere } from "../../shared/platform/deno/file_text.ts";
@@ -73,6 +74,8 @@ export function denoIo(commandsFromInput: boolean): CommandIo {
         },
       };
     },
+    openKvFile,
+    createKvFile,
     async openAnywhere(path) {
       const file = await Deno.open(path, { read: true });
       const { isFile, size } = await file.stat();

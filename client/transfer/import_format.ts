@@ -15,7 +15,15 @@ import { decodeValue } from "../../shared/schema/value_codec.ts";
 
 /** A record of a file, or why a line is not one. */
 export type ImportItem =
-  | { line: number; key: string; value: Uint8Array; contentType?: string; reason?: undefined }
+  | {
+    line: number;
+    key: string;
+    value: Uint8Array;
+    contentType?: string;
+    /** Milliseconds since 1970; absent for never. */
+    expiresAtMs?: number;
+    reason?: undefined;
+  }
   | { line: number; reason: string };
 
 /** The formats of a file. */

@@ -31,7 +31,7 @@ export interface ImportTarget {
   put(
     key: string,
     value: Uint8Array,
-    options: { signal?: AbortSignal; contentType?: string },
+    options: { signal?: AbortSignal; contentType?: string; expiresAtMs?: number },
   ): Promise<unknown>;
 }
 
@@ -192,13 +192,14 @@ class Import {
   }
 
   /** Never throws: failures are in the summary. */
-  async #write({ key, value, line, contentType }: ImportRecord): Promise<void> {
+  async #write({ key, value, line, contentType, expiresAtMs }: ImportRecord): Promise<void> {
     const clock = this.#clock;
     const endMs = clock.monotonicMs() + this.#giveUpAfterMs;
     const { signal } = this.#options;
     const options = {
       ...(signal === undefined ? {} : { signal }),
       ...(contentType === undefined ? {} : { contentType }),
+      ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
     };
     try {
       await repeatedly({

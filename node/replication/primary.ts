@@ -33,6 +33,7 @@ import { RequestExecutor } from "../requests/request_executor.ts";
 import { SelfCheck, VERIFY } from "./self_check.ts";
 import { UnconfirmedReads } from "../requests/unconfirmed_reads.ts";
 import { type Timed, type Waiting, WaitingRequests } from "../requests/waiting_requests.ts";
+import { RangeReader } from "../requests/range_reader.ts";
 import { WriteProposer } from "../requests/write_proposer.ts";
 import { WriteQueue } from "../requests/write_queue.ts";
 import type { IntentTable } from "../transactions/intent_table.ts";
@@ -60,6 +61,8 @@ export class Primary implements StreamOwner {
   phase: Phase = "resyncing";
   /** After a drain, or while damaged: the lease does not count until the term has changed. */
   leaseBarred = false;
+  /** The answer to everybody since the configuration names another primary; undefined before. */
+  notPrimary: Reply | undefined;
   /** Set by the owner: a read of this node's data failed. True if it is damaged and others take over. */
   onReadFailed: (what: string, error: unknown) => boolean = () => false;
   /** What a value may grow to. */
@@ -73,6 +76,7 @@ export class Primary implements StreamOwner {
   readonly #writes: WriteQueue;
   readonly #proposer: WriteProposer;
   readonly #executor: RequestExecutor;
+  readonly #ranges: RangeReader;
   /** What it does for transactions over several partitions. */
   readonly transactions: PartitionTransactions;
   readonly #intents: IntentTable;
@@ -110,6 +114,7 @@ export class Primary implements StreamOwner {
     this.#writes = new WriteQueue(ports.inFlight, nowMs);
     this.#proposer = new WriteProposer(this, this.#writes);
     this.#executor = new RequestExecutor(this, this.#writes, this.#proposer);
+    this.#ranges = new RangeReader(this, this.#writes);
     this.#waiting = new WaitingRequests(nowMs);
     this.#unconfirmed = new UnconfirmedReads(nowMs, () => ports.confirmReads(this.partition));
     this.#intents = intents;
@@ -167,6 +172,11 @@ export class Primary implements StreamOwner {
     return this.#intents.isHeld(key);
   }
 
+  /** Whether such a transaction holds any key. */
+  holdsAny(): boolean {
+    return this.#intents.intents.size > 0;
+  }
+
   get inFlightCount(): number {
     return this.#writes.size;
   }
@@ -198,6 +208,7 @@ export class Primary implements StreamOwner {
   /** The configuration names another primary, or none. Everything that waits is answered. Rule T4. */
   stepDown(notPrimary: Reply): void {
     this.phase = "stopped";
+    this.notPrimary = notPrimary;
     this.followers.stop();
     this.transactions.stop(notPrimary);
     this.#writes.abandon(notPrimary);
@@ -223,6 +234,10 @@ export class Primary implements StreamOwner {
 
   #carryOut(request: RoutedRequest, reply: ReplyTo): void {
     if (this.transactions.take(request, reply)) return;
+    if (request.req_type === "read_ranges") {
+      this.#ranges.read(request, reply);
+      return;
+    }
     const operation = OPERATIONS[request.req_type];
     if (operation.kind !== "read") this.#executor.change(request, reply);
     else if (this.#isReadable()) this.#executor.read(request, operation, reply);

@@ -29,6 +29,7 @@ import {
   writeReply,
 } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
+import { stampSuffix } from "../../shared/schema/versionstamp.ts";
 import { wireBytes } from "../../shared/wire/wire_bytes.ts";
 import type { Change } from "./request_dedup.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -82,13 +83,20 @@ export function evaluateTransaction(
   store: Newest,
   context: OperationContext,
 ): Evaluation {
-  const steps = evaluateSteps(request, store, context);
+  const { lastSeq, commitSeq } = store.state;
+  // Rule W10. All writes of the group have seqs from here on, so this is above every older version, and below every later one.
+  const asOne = request.as_one === true ? { version: lastSeq + 1, asOne: true } : {};
+  const steps = evaluateSteps(request, store, context, asOne);
   const { keys, expired } = steps;
   if (steps.kind === "refused") {
     return { changes: [...expired], writes: false, answer: steps.answer, keys };
   }
   const { replies, version } = steps;
-  const answer = { ...resultReply(replies, version), date: context.wallMs } as Reply;
+  // Callers take a version for one that is committed.
+  const told = version ?? (request.as_one === true && commitSeq > 0 ? commitSeq : undefined);
+  // The answers to a thousand writes would be too long for a client session to remember.
+  const kept = request.as_one === true ? [] : replies;
+  const answer = { ...resultReply(kept, told), date: context.wallMs } as Reply;
   return { changes: steps.changes, writes: version !== undefined, answer, keys };
 }
 
@@ -116,17 +124,21 @@ export type StepsEvaluation =
 /**
  * Judges checks and requests by the newest entries of their keys.
  *
- * @param options `version`: that of everything that is written, if the writes follow later (rule X8); `bytesMax`: what
- * may be written
+ * @param options `version`: that of everything that is written, if the writes follow later (rule X8) or have one together;
+ * `asOne`: a request that is refused refuses all; `bytesMax`: what may be written
  * @throws {KvError} `corrupt`, `storage_failed` if an entry cannot be read
  */
 export function evaluateSteps(
   { requests, checks = [] }: Pick<Message<"transaction">, "requests" | "checks">,
   store: Newest,
   context: OperationContext,
-  options: { readonly version?: number; readonly bytesMax?: number } = {},
+  options: {
+    readonly version?: number;
+    readonly asOne?: boolean;
+    readonly bytesMax?: number;
+  } = {},
 ): StepsEvaluation {
-  const overlay = new Overlay(store, context.wallMs, options.version);
+  const overlay = new Overlay(store, context.wallMs, options);
   const { bytesMax = TRANSACTION_BYTES_MAX } = options;
   for (const [key, version] of checks) {
     const entry = overlay.get(key);
@@ -137,6 +149,9 @@ export function evaluateSteps(
   let replyBytes = 0;
   for (const step of requests as readonly PlainRequest[]) {
     const reply = evaluateStep(step, overlay, context);
+    if (options.asOne === true && reply.req_type === "error" && reply.code !== "not_found") {
+      return overlay.refused(reply);
+    }
     replies.push(reply);
     replyBytes += wireBytes(reply);
     if (replyBytes > TRANSACTION_REPLY_BYTES_MAX) {
@@ -148,7 +163,7 @@ export function evaluateSteps(
 }
 
 function evaluateStep(step: PlainRequest, overlay: Overlay, context: OperationContext): Reply {
-  const { key } = step;
+  const key = overlay.keyOf(step);
   const operation: Operation = OPERATIONS[step.req_type];
   if (operation.kind === "read") return operation.read(step, overlay.get(key), context.wallMs);
   const current = operation.needsCurrent(step) ? overlay.get(key) : undefined;
@@ -178,6 +193,8 @@ class Overlay {
   readonly #store: Newest;
   readonly #wallMs: number;
   readonly #givenVersion: number | undefined;
+  /** The changes carry the version. */
+  readonly #asOne: boolean;
   readonly #seen = new Map<string, Entry | undefined>();
   readonly #changes: Change[] = [];
   readonly #expired: Change[] = [];
@@ -185,10 +202,22 @@ class Overlay {
   #version: number | undefined;
   writtenBytes = 0;
 
-  constructor(store: Newest, wallMs: number, version: number | undefined) {
+  constructor(
+    store: Newest,
+    wallMs: number,
+    { version, asOne = false }: { readonly version?: number; readonly asOne?: boolean },
+  ) {
     this.#store = store;
     this.#wallMs = wallMs;
     this.#givenVersion = version;
+    this.#asOne = asOne;
+  }
+
+  /** The key that a request is for: it may end with the version that everything gets. */
+  keyOf(step: PlainRequest): string {
+    const { key } = step;
+    if (!this.#asOne || !("stamped" in step) || step.stamped !== true) return key;
+    return key + stampSuffix(this.#givenVersion ?? 0);
   }
 
   /** The newest entry of a key, if it is live. One that has expired is deleted for good. */
@@ -207,10 +236,13 @@ class Overlay {
 
   /** Changes a key. @returns the version that it will have */
   write(key: string, write: Write): number {
-    this.#changes.push({ key, write });
+    const ownSeq = this.#store.state.lastSeq + this.#changes.length + 1;
+    const seq = this.#givenVersion ?? ownSeq;
+    this.#changes.push(
+      this.#asOne && seq !== ownSeq ? { key, write, version: seq } : { key, write },
+    );
     this.#writes.set(key, write);
     this.writtenBytes += key.length + write.value.length;
-    const seq = this.#givenVersion ?? this.#store.state.lastSeq + this.#changes.length;
     const entry = { key, seq, term: 0, timestampMs: this.#wallMs, ...write };
     this.#seen.set(key, liveEntry(entry, this.#wallMs));
     this.#version = seq;

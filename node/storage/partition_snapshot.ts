@@ -1,5 +1,5 @@
 /**
- * A partition as it was at one moment, read page by page in key order while writes go on. It combines a
+ * A partition, or a range of its keys, as it was at one moment, read page by page in key order (or backwards) while writes go on. It combines a
  * snapshot of the disk with the writes that were on their way there, which take precedence.
  *
  * Invariant: it returns exactly the newest entry of each key as of `asOfSeq`, once.
@@ -37,7 +37,9 @@ export class PartitionSnapshot {
   readonly #work: WorkScheduler;
   readonly #snapshot: StorageSnapshot;
   readonly #page: { rowsMax: number; bytesMax: number };
-  /** In key order; what has been returned is removed. */
+  /** 1, or -1 for a snapshot that is read backwards. */
+  readonly #sign: 1 | -1;
+  /** In the order of the snapshot; what has been returned is removed. */
   readonly #pending: PendingRow[];
   #rows: StorageRow[] = [];
   #at = 0;
@@ -49,13 +51,14 @@ export class PartitionSnapshot {
     work: WorkScheduler,
     snapshot: StorageSnapshot,
     pending: readonly PendingRow[],
-    page: { rowsMax: number; bytesMax: number },
+    page: { rowsMax: number; bytesMax: number; reverse?: boolean | undefined },
     { asOfSeq, term }: { asOfSeq: number; term: number },
   ) {
     this.#work = work;
     this.#snapshot = snapshot;
     this.#pending = pending.toReversed();
     this.#page = page;
+    this.#sign = page.reverse === true ? -1 : 1;
     this.asOfSeq = asOfSeq;
     this.term = term;
   }
@@ -111,7 +114,11 @@ export class PartitionSnapshot {
     const write = this.#pending.at(-1);
     if (row === undefined && write === undefined) return undefined;
     const key = row === undefined ? undefined : keyOfRecordKey(row[0]);
-    const order = key === undefined ? 1 : write === undefined ? -1 : compareKeys(key, write.key);
+    const order = key === undefined
+      ? 1
+      : write === undefined
+      ? -1
+      : this.#sign * compareKeys(key, write.key);
     let entry: Entry | undefined;
     let bytes = 0;
     if (row !== undefined && key !== undefined && order <= 0) {

@@ -36,7 +36,6 @@ import {
   recordCrc,
   recordFlags,
   recordKey,
-  rowsEnd,
   rowsFrom,
 } from "./record.ts";
 import { ExpiryIndex } from "./expiry_index.ts";
@@ -274,17 +273,22 @@ export class PartitionStore {
   }
 
   /**
-   * A snapshot of the partition as it is now: exactly the writes up to `asOfSeq`, on disk or on their way
-   * there. It must be closed.
+   * A snapshot of the partition, or of a range of its keys, as it is now: exactly the writes up to `asOfSeq`, on disk or on
+   * their way there. Several that are taken in one turn are of one moment. It must be closed.
    */
-  snapshot(page: { rowsMax: number; bytesMax: number }): PartitionSnapshot {
+  snapshot(
+    page: Pick<ScanOptions, "rowsMax" | "bytesMax" | "start" | "end" | "reverse">,
+  ): PartitionSnapshot {
     const { lastSeq, term } = this.#state;
+    const { rowsMax, bytesMax, reverse = false } = page;
     const pending = writesWithin(this.#pending, undefined, page);
+    const from = rowsFrom(this.partition, undefined);
     // Taken in this turn, as in `scan`.
     const snapshot = this.#queue.storage.snapshot({
-      from: rowsFrom(this.partition, undefined),
-      to: rowsEnd(this.partition, undefined),
-      ...page,
+      ...(rowsOf(this.partition, undefined, page) ?? { from, to: from }),
+      rowsMax,
+      bytesMax,
+      reverse,
     });
     const { work } = this.#queue;
     return new PartitionSnapshot(work, snapshot, pending, page, { asOfSeq: lastSeq, term });

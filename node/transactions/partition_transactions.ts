@@ -11,6 +11,7 @@ import type {
   ReplyTo,
   RoutedRequest,
 } from "../../shared/wire/messages.ts";
+import { errorReply } from "../../shared/operations/operation.ts";
 import { crossesPartitions, transactionKeys } from "../../shared/validation/transaction_checks.ts";
 import type { Timed, Waiting } from "../requests/waiting_requests.ts";
 import type { WriteQueue } from "../requests/write_queue.ts";
@@ -89,11 +90,25 @@ export class PartitionTransactions {
   }
 
   #takeTransaction(request: Message<"transaction">, reply: ReplyTo): boolean {
-    if (crossesPartitions(request, this.#owner.ports.partitionCount())) {
+    const isWide: boolean = crossesPartitions(request, this.#owner.ports.partitionCount());
+    if (isWide) {
+      if (request.as_one === true) {
+        reply(errorReply(
+          "bad_request",
+          'transaction: "as_one" needs all keys in one partition: give them the same {tag}',
+        ));
+        return true;
+      }
       this.#leader.lead(request, reply);
       return true;
     }
-    return !this.#isQuiet && this.#waits([...transactionKeys(request)], request, reply);
+    if (this.#isQuiet) return false;
+    const keys = [...transactionKeys(request)];
+    // Rule W10. Which key it will be is not known before it is judged, so nobody may hold any.
+    if (request.as_one === true && request.requests.some(isStamped)) {
+      keys.push(...this.#owner.intents.heldKeys());
+    }
+    return this.#waits(keys, request, reply);
   }
 
   /** No key is held, and nobody waits for one: as nearly always. */
@@ -150,4 +165,9 @@ export class PartitionTransactions {
     this.#queue.failAll(notPrimary);
     this.#owner.intents.onFree = () => {};
   }
+}
+
+/** Whether a request's key is going to end with the version. */
+function isStamped(step: object): boolean {
+  return "stamped" in step && step.stamped === true;
 }

@@ -27,7 +27,7 @@ import {
   type OriginRules,
 } from "./protocol/origins.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
-import { KEY_PATH, ROUTES } from "./endpoints/routes.ts";
+import { DATABASE_PATH, KEY_PATH, ROUTES } from "./endpoints/routes.ts";
 import {
   percentDecoded,
   queryParameters,
@@ -94,6 +94,13 @@ export class HttpFrontEnd {
   /** Requests that are not answered yet. */
   get underWay(): number {
     return this.#underWay;
+  }
+
+  /** Ends the responses that have no end by themselves; none begins any more. */
+  endStreams(): void {
+    const { streams } = this.#services;
+    streams.stopping = true;
+    for (const stream of [...streams.open]) stream.stop();
   }
 
   /**
@@ -243,6 +250,16 @@ function placeOf({ path }: Target): Place {
     const key = percentDecoded(path.slice(KEY_PATH.length), "the key");
     const route = `${KEY_PATH}{key}`;
     return { route, methods: ROUTES[route] ?? {}, key };
+  }
+  if (path.startsWith(DATABASE_PATH)) {
+    const end = path.indexOf("/", DATABASE_PATH.length);
+    const name = path.slice(DATABASE_PATH.length, end < 0 ? undefined : end);
+    const rest = end < 0 || end === path.length - 1 ? "" : path.slice(end);
+    const route = `${DATABASE_PATH}{name}${rest}`;
+    if (Object.hasOwn(ROUTES, route)) {
+      const key = percentDecoded(name, "the database's name");
+      return { route, methods: ROUTES[route] ?? {}, key };
+    }
   }
   const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   if (methods === undefined) {

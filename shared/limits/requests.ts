@@ -50,6 +50,12 @@ export const TRANSACTION_REQUESTS_MAX = 1_000;
 export const TRANSACTION_BYTES_MAX = 16 * MIB;
 /** Bytes of a transaction's replies on the wire. */
 export const TRANSACTION_REPLY_BYTES_MAX = 12 * MIB;
+/** Ranges that are read as of one moment: how many, entries of all of them, and bytes of their keys and values. */
+export const RANGES_MAX = 100;
+export const RANGES_ENTRIES_MAX = 2_000;
+export const RANGES_BYTES_MAX = 8 * MIB;
+/** So many more rows than entries are read of a range at first, because some are of deleted keys. */
+export const RANGES_SPARE_ROWS = 32;
 /** Writes that belong together and go to a replica in one frame. */
 export const GROUP_WIRE_BYTES_MAX = 12 * MIB;
 /** Groups of up to this size are not measured, because JSON makes at most six bytes of one. */

@@ -63,7 +63,7 @@ export function repeatOf(request: KeyRequest): Repeat {
 
 /** Whether a request changes nothing, so that sending it twice does no harm. */
 export function onlyReads({ req_type, requests }: KeyRequest): boolean {
-  if (req_type !== "transaction") return OPERATIONS[req_type].kind === "read";
+  if (req_type !== "transaction") return OPERATIONS[req_type].kind !== "write";
   return requests?.every((step) => onlyReads(step as KeyRequest)) === true;
 }
 

@@ -43,6 +43,11 @@ const FIELDS = {
     fallback: "none",
     audience: "programs",
   }),
+  stamped: described(
+    "Inside a transaction that is `as_one`: its version follows the key, as 20 digits of Deno KV's form",
+    optional(flag),
+    { fallback: "false", audience: "servers" },
+  ),
   created: described("Answer whether the key is new", optional(flag), {
     fallback: "false",
     audience: "programs",

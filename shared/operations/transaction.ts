@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { array, described, field, type Fields, optional, text } from "../schema/fields.ts";
+import { array, described, field, type Fields, flag, optional, text } from "../schema/fields.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import { type Described, WRITE_FIELDS } from "./operation.ts";
 
@@ -50,6 +50,12 @@ const FIELDS = {
     optional(versionChecks),
     { fallback: "none" },
   ),
+  /** For keys of one partition: what Deno KV calls a commit. */
+  as_one: described(
+    "All its writes get one version, and a request that is refused refuses all of it; its keys must be in one partition",
+    optional(flag),
+    { fallback: "false", audience: "programs" },
+  ),
 };
 
 export const transaction: TransactionOperation<typeof FIELDS> = {
@@ -58,7 +64,8 @@ export const transaction: TransactionOperation<typeof FIELDS> = {
   summary: "Several operations on keys, all of them or none, as of one moment",
   reply: "result",
   answers: "result: the replies in order, with the version of the last write; " +
-    "version_mismatch if a key of `checks` has another version, and then nothing is done",
+    "version_mismatch if a key of `checks` has another version, and then nothing is done. With " +
+    "`as_one` there are no replies, and the version is the one of all writes; if nothing is written, one that is committed",
   errors: ["version_mismatch", "transaction_too_large"],
   arguments: [],
   // In a shell and in RESP, lines between MULTI and EXEC express it better.

@@ -132,6 +132,8 @@ export const REPLY_MESSAGES = {
     /** For `backup_partition`: the last write in the snapshot, and the partition's term then. */
     seq: optional(uint),
     term: optional(uint),
+    /** For `read_ranges`: how many of the entries are of each range. */
+    counts: optional(array<number>()),
   }),
 } as const satisfies Record<string, MessageSpec>;
 

@@ -10,7 +10,7 @@
  */
 import { KvError } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
-import { OPERATIONS } from "../operations/table.ts";
+import { isPlainOperation, OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
 import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
 import { MESSAGE_NEEDS } from "./needs.ts";
@@ -20,9 +20,9 @@ const READ: readonly KeyRight[] = ["read"];
 const WRITE: readonly KeyRight[] = ["write"];
 const BOTH: readonly KeyRight[] = ["read", "write"];
 
-/** What a request that is not a transaction does with its key. */
+/** What a request does with its key, if it has only that one. */
 export function rightsNeeded(
-  request: Exclude<KeyRequest, Message<"transaction">>,
+  request: PlainRequest,
 ): readonly KeyRight[] {
   const operation = OPERATIONS[request.req_type];
   if (operation.kind === "read") return READ;
@@ -64,6 +64,7 @@ export function whyForbidden(request: Request, rights: Rights | undefined): KvEr
 }
 
 function whyKeysForbidden(request: KeyRequest, rights: Rights): KvError | undefined {
+  if (request.req_type === "read_ranges") return whyRangesForbidden(request, rights);
   if (request.req_type !== "transaction") {
     return rights.hasAllKeys ? undefined : whyKeyForbidden(request, rights);
   }
@@ -84,14 +85,22 @@ function whyKeysForbidden(request: KeyRequest, rights: Rights): KvError | undefi
 function isPlain(step: unknown): step is PlainRequest {
   if (typeof step !== "object" || step === null) return false;
   const { req_type, key } = step as { readonly [field: string]: unknown };
-  return typeof req_type === "string" && req_type !== "transaction" &&
-    Object.hasOwn(OPERATIONS, req_type) && typeof key === "string";
+  return typeof req_type === "string" && isPlainOperation(req_type) && typeof key === "string";
 }
 
-function whyKeyForbidden(
-  request: Exclude<KeyRequest, Message<"transaction">>,
+function whyRangesForbidden(
+  request: Message<"read_ranges">,
   rights: Rights,
 ): KvError | undefined {
+  for (const { start, end } of request.ranges) {
+    if (!rights.allowsRange("read", keyRange({ start, end }))) {
+      return refusal(request, "read", "all of these keys");
+    }
+  }
+  return undefined;
+}
+
+function whyKeyForbidden(request: PlainRequest, rights: Rights): KvError | undefined {
   for (const right of rightsNeeded(request)) {
     if (!rights.allowsKey(right, request.key)) return refusal(request, right, keyText(request.key));
   }

@@ -14,6 +14,7 @@ import { SCAN_KEYS_MAX } from "../limits/scans.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits/wire.ts";
 import type { KeyBounds } from "../base/key_range.ts";
 import type { KeyRequest, Message, PartRequest } from "../wire/messages.ts";
+import { checkRanges } from "../operations/ranges.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import { checkTransaction, plainRequests } from "./transaction_checks.ts";
 import type { ValueFields } from "../schema/value_codec.ts";
@@ -51,6 +52,7 @@ export function checkKeyRequest(
     checkValue(request as ValueFields, limits, what);
   }
   if (request.req_type === "transaction") checkParts(request, limits);
+  if (request.req_type === "read_ranges") checkRanges(request.ranges);
 }
 
 function checkParts(request: Message<"transaction">, limits: RequestLimits): void {

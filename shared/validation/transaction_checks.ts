@@ -11,7 +11,9 @@ import type { Message, PlainRequest, RoutedRequest } from "../wire/messages.ts";
 import { badRequest, errorReply } from "../operations/operation.ts";
 import type { VersionCheck } from "../operations/transaction.ts";
 import type { ValueFields } from "../schema/value_codec.ts";
-import { OPERATIONS } from "../operations/table.ts";
+import { isPlainOperation } from "../operations/table.ts";
+import { STAMP_SUFFIX_BYTES } from "../schema/versionstamp.ts";
+import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { partitionOf } from "../cluster/position.ts";
 
 /** Of a request inside a transaction: what only the transaction as a whole can have. */
@@ -39,9 +41,10 @@ export function checkTransaction(request: Message<"transaction">): void {
   checkCount(request.checks?.length ?? 0, "checks");
   for (const [i, step] of plainRequests(request).entries()) {
     const { req_type: what }: { req_type: string } = step;
-    if (what === "transaction" || !Object.hasOwn(OPERATIONS, what)) {
+    if (!isPlainOperation(what)) {
       throw badRequest(request, `requests[${i}]: ${what} cannot be inside a transaction`);
     }
+    if ("stamped" in step && step.stamped === true) checkStamped(request, step, i);
     for (const name of OF_THE_WHOLE) {
       if ((step as { [field: string]: unknown })[name] !== undefined) {
         throw badRequest(
@@ -57,6 +60,21 @@ export function checkTransaction(request: Message<"transaction">): void {
       );
     }
   }
+}
+
+/** @throws {KvError} `bad_request`, `key_too_large` */
+function checkStamped(request: Message<"transaction">, step: PlainRequest, i: number): void {
+  if (request.as_one !== true || step.req_type !== "put") {
+    throw badRequest(
+      request,
+      `requests[${i}]: "stamped" is for a put in a transaction that is "as_one"`,
+    );
+  }
+  if (utf8Bytes(step.key) + STAMP_SUFFIX_BYTES <= KEY_BYTES_MAX) return;
+  throw new KvError(
+    "key_too_large",
+    `transaction: requests[${i}]: the key may have ${KEY_BYTES_MAX} bytes together with its version`,
+  );
 }
 
 /** @throws {KvError} `transaction_too_large` */

@@ -17,7 +17,11 @@ import {
   type WireGrant,
 } from "../schema/security_messages.ts";
 import { PART_MESSAGES, type PartMessageName } from "../operations/part_messages.ts";
-import { operationMessages, type OperationName } from "../operations/table.ts";
+import {
+  operationMessages,
+  type OperationName,
+  type PlainOperationName,
+} from "../operations/table.ts";
 import {
   type Direction,
   message,
@@ -204,7 +208,7 @@ export function isPartRequest(message: Message): message is PartRequest {
 }
 
 /** What may be inside a transaction. */
-export type PlainRequest = Message<Exclude<OperationName, "transaction">>;
+export type PlainRequest = Message<PlainOperationName>;
 
 /** An administrator's order about users, roles and tokens. */
 export type SecurityOrder = Message<keyof typeof SECURITY_MESSAGES>;

@@ -88,6 +88,8 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   append_value: REQUEST,
   set_range: REQUEST,
   set_bit: REQUEST,
+  combine: REQUEST,
+  read_ranges: REQUEST,
   transaction: REQUEST,
   // A node that is in no map takes part in nothing.
   prepare_part: REQUEST,

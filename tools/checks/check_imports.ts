@@ -48,7 +48,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ],
     ["operations"],
     ["wire", "security/login"],
-    ["arguments", "discovery", "security", "validation", "http/protocol"],
+    ["arguments", "denokv", "discovery", "security", "validation", "http/protocol"],
     ["console", "database", "routing", "security/members"],
     ["server"],
     ["http/endpoints"],

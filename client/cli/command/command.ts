@@ -22,6 +22,7 @@ import type { Address } from "../../../shared/platform/transport.ts";
 import type { ClientLogin } from "../../calls/call.ts";
 import type { ByteSource } from "../../backup/backup_reader.ts";
 import type { ParsedLine, Word, Words } from "./command_line.ts";
+import type { KvFile, NewKvFile } from "../../transfer/kv_file.ts";
 import type { KvClient } from "../../library/kv_client.ts";
 
 /** The settings that a command may use; a line's options override those of the program. */
@@ -90,6 +91,10 @@ export interface CommandIo {
    * @throws {Error} if it cannot be written
    */
   createWhole(path: string, replace: boolean): Promise<WholeFile>;
+  /** A file of Deno KV to read. @throws {KvError} `bad_request` if it is none */
+  openKvFile(path: string): Promise<KvFile>;
+  /** A file of Deno KV to write. @throws {KvError} `exists`, `bad_request` */
+  createKvFile(path: string, replace: boolean): Promise<NewKvFile>;
   /** A file that can be read at any place. @throws {Error} if it cannot be read */
   openAnywhere(path: string): Promise<ByteSource & { close(): void }>;
   /** Undefined if nobody watches. */

@@ -15,16 +15,20 @@ export const OVERWRITE = wordField(
   described("Replace an existing file", optional(flag), { fallback: "false" }),
 );
 
+/** Whether the line says so. @throws {KvError} `bad_request` */
+export function mayOverwrite(command: string, { given }: CommandContext): boolean {
+  const own = given.filter(([name]) => findOption([OVERWRITE], name) !== undefined);
+  return ownValues(command, [OVERWRITE], own).overwrite === true;
+}
+
 /** @throws {KvError} `exists` if it exists and may not be replaced, `bad_request` if it cannot be written */
 export async function createFile(
   command: string,
   path: string,
-  { io, given }: CommandContext,
+  context: CommandContext,
 ): Promise<WholeFile> {
-  const own = given.filter(([name]) => findOption([OVERWRITE], name) !== undefined);
-  const overwrite = ownValues(command, [OVERWRITE], own).overwrite === true;
   try {
-    return await io.createWhole(path, overwrite);
+    return await context.io.createWhole(path, mayOverwrite(command, context));
   } catch (cause) {
     if (cause instanceof KvError && cause.code === "exists") {
       const text = `${command}: ${cause.message}; --overwrite replaces it`;

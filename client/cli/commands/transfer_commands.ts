@@ -5,37 +5,60 @@
  */
 import { KvError } from "../../../shared/base/errors.ts";
 import { joinBytes } from "../../../shared/base/join_bytes.ts";
-import type { Command, CommandContext } from "../command/command.ts";
+import { KvDatabase } from "../../../shared/denokv/kv_database.ts";
+import { described, optional, text } from "../../../shared/schema/fields.ts";
+import { findOption, type WordField, wordField } from "../../../shared/arguments/word_fields.ts";
+import { type Command, type CommandContext, ownValues, type Progress } from "../command/command.ts";
+import { kvFileRow, recordsOfKvFile } from "../../transfer/kv_file.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { runExport } from "../../transfer/export_run.ts";
-import { type ImportSummary, runImport } from "../../transfer/import_run.ts";
+import { type ImportSummary, type ImportTarget, runImport } from "../../transfer/import_run.ts";
 import {
   formatOfPath,
   type ImportFormat,
+  type ImportItem,
   readCsv,
   readJsonLines,
 } from "../../transfer/import_format.ts";
 import { count, importText, size, systemReason } from "../command/output.ts";
-import { createFile, OVERWRITE } from "../command/output_file.ts";
+import { createFile, mayOverwrite, OVERWRITE } from "../command/output_file.ts";
+
+const DENO_KV_IMPORT = wordField(
+  "deno_kv",
+  described(
+    "The SQLite file of a Deno KV, which becomes the database that --database names",
+    optional(text),
+  ),
+);
+const DENO_KV_EXPORT = wordField(
+  "deno_kv",
+  described("The SQLite file to make of the database that --database names", optional(text)),
+);
+const DATABASE = wordField(
+  "database",
+  described("The name of a database of Deno KV, as in its URL", optional(text)),
+);
 
 /** The rows of the table. */
 export const TRANSFER_COMMANDS: readonly Command[] = [
   {
     name: "import",
-    arguments: [{ name: "FILE" }],
+    arguments: [{ name: "FILE", optional: true }],
+    own: [DENO_KV_IMPORT, DATABASE],
     options: ["keyColumn", "format", "giveUpAfterMs", "json", "acks"],
     help:
-      "write a CSV file (--key-column NAME) or JSON lines into the cluster; - is standard input",
+      "write a CSV file (--key-column NAME), JSON lines or a file of Deno KV into the cluster; - is standard input",
     answers: "what became of the records; after an interruption import the whole file again",
     run: importFile,
   },
   {
     name: "export",
     arguments: [{ name: "FILE", optional: true }],
-    own: [OVERWRITE],
+    own: [OVERWRITE, DENO_KV_EXPORT, DATABASE],
     options: ["json", "timeoutMs"],
-    help: "write all keys as JSON lines to a file or standard output",
+    help:
+      "write all keys as JSON lines to a file or standard output, or a database to a file of Deno KV",
     run: exportFile,
   },
 ];
@@ -48,19 +71,85 @@ export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8A
 }
 
 async function importFile(args: readonly Word[], context: CommandContext): Promise<number> {
-  const path = args[0]?.text ?? "";
-  const { io, settings, signal } = context;
+  const kvFile = kvFileOf("import", [DENO_KV_IMPORT, DATABASE], args, context);
+  if (kvFile !== undefined) return await importKvFile(kvFile, context);
+  const path = args[0]?.text;
+  if (path === undefined) {
+    throw new KvError("bad_request", "import: name a file, or --deno-kv FILE with --database NAME");
+  }
+  const { io, settings } = context;
   const format = importFormat(path, settings.format);
   const file = await openInput("import", path, context);
-  const client = await context.client();
-  const progress = io.progress(file.bytes);
   let bytesRead = 0;
   const chunks = counted(file.chunks, (bytes) => bytesRead += bytes);
   const items = format === "csv" ? readCsv(chunks, settings.keyColumn) : readJsonLines(chunks);
-  const target = {
-    put: (key: string, value: Uint8Array, { contentType }: { contentType?: string }) => {
+  return await importItems(path, items, io.progress(file.bytes), () => bytesRead, context);
+}
+
+async function importKvFile(
+  { path, database }: { path: string; database: KvDatabase },
+  context: CommandContext,
+): Promise<number> {
+  const { io } = context;
+  const file = await io.openKvFile(path);
+  try {
+    if (file.queued > 0) {
+      io.note(
+        `import: ${count(file.queued)} messages of queues stay behind: there are no queues here`,
+      );
+    }
+    let rows = 0;
+    const items = async function* () {
+      for await (const item of recordsOfKvFile(file, database)) {
+        rows++;
+        yield item;
+      }
+    };
+    return await importItems(path, items(), io.progress(file.count), () => rows, context);
+  } finally {
+    file.close();
+  }
+}
+
+/** The file and the database that a line names; undefined if it is not about Deno KV. @throws {KvError} `bad_request` */
+function kvFileOf(
+  command: string,
+  own: readonly WordField[],
+  args: readonly Word[],
+  { given }: CommandContext,
+): { path: string; database: KvDatabase } | undefined {
+  const named = given.filter(([name]) => findOption(own, name) !== undefined);
+  const values = ownValues(command, own, named);
+  const { deno_kv: path, database } = values as { deno_kv?: string; database?: string };
+  if (path === undefined) {
+    if (database === undefined) return undefined;
+    throw new KvError("bad_request", `${command}: --database goes with --deno-kv FILE`);
+  }
+  if (database === undefined) {
+    throw new KvError(
+      "bad_request",
+      `${command}: --deno-kv needs --database NAME, as in its URL`,
+    );
+  }
+  if (args.length > 0) {
+    throw new KvError("bad_request", `${command}: give a file or --deno-kv FILE, not both`);
+  }
+  return { path, database: new KvDatabase(database) };
+}
+
+async function importItems(
+  path: string,
+  items: AsyncIterable<ImportItem>,
+  progress: Progress | undefined,
+  done: () => number,
+  context: CommandContext,
+): Promise<number> {
+  const { io, settings, signal } = context;
+  const client = await context.client();
+  const target: ImportTarget = {
+    put: (key, value, { contentType, expiresAtMs }) => {
       const { acks, timeoutMs } = settings;
-      return client.put(key, value, { acks, timeoutMs, signal, contentType });
+      return client.put(key, value, { acks, timeoutMs, signal, contentType, expiresAtMs });
     },
   };
   let summary: ImportSummary;
@@ -71,7 +160,7 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
       signal,
       onProgress(now) {
         soFar = now;
-        progress?.update(bytesRead, progressText(now));
+        progress?.update(done(), progressText(now));
       },
     });
   } catch (error) {
@@ -132,7 +221,40 @@ async function* counted(
   }
 }
 
+/** Writes a database to a file of Deno KV, each key as of some moment meanwhile. */
+async function exportKvFile(
+  { path, database }: { path: string; database: KvDatabase },
+  context: CommandContext,
+): Promise<number> {
+  const { clock, io, settings, signal } = context;
+  const { prefix } = database;
+  const client = await context.client();
+  const begin = clock.monotonicMs();
+  const file = await io.createKvFile(path, mayOverwrite("export", context));
+  let keys = 0;
+  try {
+    for await (const entry of client.scan({ prefix, timeoutMs: settings.timeoutMs, signal })) {
+      file.write(kvFileRow(database, entry));
+      keys++;
+    }
+    await file.finish();
+  } catch (error) {
+    await file.abandon();
+    io.note(`export: ${path} was not written`);
+    throw error;
+  }
+  const elapsedMs = Math.round(clock.monotonicMs() - begin);
+  await io.write(
+    settings.json
+      ? JSON.stringify({ file: path, database: database.name, keys, elapsedMs }) + "\n"
+      : `export: ${count(keys)} keys in ${(elapsedMs / 1_000).toFixed(1)} s\n`,
+  );
+  return EXIT.ok;
+}
+
 async function exportFile(args: readonly Word[], context: CommandContext): Promise<number> {
+  const kvFile = kvFileOf("export", [DENO_KV_EXPORT, DATABASE], args, context);
+  if (kvFile !== undefined) return await exportKvFile(kvFile, context);
   const path = args[0]?.text ?? "-";
   const { clock, io, settings, signal } = context;
   const client = await context.client();

@@ -80,6 +80,8 @@ interface Described {
   readonly requestHeaders?: Readonly<Record<string, string>>;
   /** The body of the request, by content type. */
   readonly body?: { readonly contentType: string; readonly schema: JsonSchema };
+  /** Errors of its own are plain text; those that come before it are problem details, as everywhere. */
+  readonly plainErrors?: true;
   /** The responses that are not errors, by status. */
   readonly responses: Readonly<Record<number, ResponseSpec>>;
 }
@@ -138,26 +140,41 @@ export const WRITE_PARAMETERS = {
   ...TIMEOUT,
 };
 
+/** Responses without an end. */
+export interface EndlessStreams {
+  readonly open: Set<{ stop(): void }>;
+  /** The process stops: none may begin. */
+  stopping: boolean;
+}
+
 /** What endpoints work with. */
 export class Services {
   readonly clock: Clock;
   readonly work: WorkScheduler;
   readonly site: HttpSite;
   readonly bodies: BodyLimits;
+  /** The responses without an end that are under way in this front end. */
+  readonly streams: EndlessStreams;
   readonly #accounts = new WeakMap<Request, BodyAccount>();
 
-  constructor(clock: Clock, work: WorkScheduler, site: HttpSite, bodies?: BodyLimits) {
+  constructor(
+    clock: Clock,
+    work: WorkScheduler,
+    site: HttpSite,
+    shared?: Pick<Services, "bodies" | "streams">,
+  ) {
     this.clock = clock;
     this.work = work;
     this.site = site;
     const budget = site.requests ?? new ByteBudget(REQUEST_BYTES_MAX);
-    this.bodies = bodies ??
+    this.streams = shared?.streams ?? { open: new Set(), stopping: false };
+    this.bodies = shared?.bodies ??
       { clock, budget, accountOf: (request) => this.#accounts.get(request) };
   }
 
   /** The same, with requests that name their caller. */
   of(caller: Caller): Services {
-    const { clock, work, site, bodies } = this;
+    const { clock, work, site } = this;
     const inner = site.database;
     const database: Database = {
       map: () => inner.map(),
@@ -167,14 +184,14 @@ export class Services {
       scan: (request, timeoutMs, done) => inner.scan(request, timeoutMs, done),
       count: (request, timeoutMs, done) => inner.count(request, timeoutMs, done),
     };
-    return new Services(clock, work, { ...site, database }, bodies);
+    return new Services(clock, work, { ...site, database }, this);
   }
 
   /** The same, as far as a user may use it. */
   guardedBy(guard: Guard): Services {
-    const { clock, work, site, bodies } = this;
+    const { clock, work, site } = this;
     const database = new GuardedDatabase(site.database, guard);
-    return new Services(clock, work, { ...site, database }, bodies);
+    return new Services(clock, work, { ...site, database }, this);
   }
 
   /** Who counts the body of a request. */

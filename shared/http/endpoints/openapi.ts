@@ -56,6 +56,11 @@ export function openApiDocument(routes: Readonly<Record<string, Methods>>): Docu
           description: "What was wrong, as problem details (RFC 9457).",
           content: { [PROBLEM_TYPE]: { schema: PROBLEM } },
         },
+        PlainProblem: {
+          description:
+            "What was wrong, as text; if it was wrong for any endpoint, as problem details.",
+          content: { "text/plain": {}, [PROBLEM_TYPE]: { schema: PROBLEM } },
+        },
       },
     },
   };
@@ -63,9 +68,9 @@ export function openApiDocument(routes: Readonly<Record<string, Methods>>): Docu
 
 function pathItem(path: string, methods: Methods): Document {
   const item: Record<string, unknown> = {};
-  if (path.includes("{key}")) {
+  for (const [, name] of path.matchAll(/\{(\w+)\}/g)) {
     const schema = { type: "string", minLength: 1 };
-    item.parameters = [{ name: "key", in: "path", required: true, schema }];
+    item.parameters = [{ name, in: "path", required: true, schema }];
   }
   for (const [method, endpoint] of Object.entries(methods)) {
     item[method.toLowerCase()] = operation(endpoint);
@@ -91,7 +96,8 @@ function operation(endpoint: Endpoint): Document {
       schema: { type: "string" },
     })),
   ];
-  const problem = { $ref: "#/components/responses/Problem" };
+  const { plainErrors = false } = endpoint;
+  const problem = { $ref: `#/components/responses/${plainErrors ? "PlainProblem" : "Problem"}` };
   return {
     operationId: id,
     summary,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { openDenoKv, readDenoKv, watchDenoKv, writeDenoKv } from "./denokv_endpoints.ts";
 import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
 import { postBatch } from "./batch_endpoint.ts";
 import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
@@ -22,8 +23,10 @@ import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
 
 /** The part before the key in the path of a key. */
 export const KEY_PATH = "/kv/";
+/** The part before a database's name in its paths. */
+export const DATABASE_PATH = "/db/";
 
-/** By path. `{key}` stands for the rest of a path. */
+/** By path. `{key}` stands for the rest of a path, `{name}` for a part between slashes. */
 export const ROUTES: Readonly<Record<string, Methods>> = {
   "/kv/{key}": { GET: getValue, PUT: putValue, DELETE: deleteValue },
   "/kv": { GET: listKeys, DELETE: deleteKeys },
@@ -42,6 +45,10 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/console.css": { GET: getConsoleStyle },
   "/console/snapshot": { GET: getConsoleSnapshot },
   "/batch": { POST: postBatch },
+  "/db/{name}": { POST: openDenoKv },
+  "/db/{name}/snapshot_read": { POST: readDenoKv },
+  "/db/{name}/atomic_write": { POST: writeDenoKv },
+  "/db/{name}/watch": { POST: watchDenoKv },
   ...operationRoutes(),
   "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },
 };

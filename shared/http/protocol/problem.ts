@@ -71,8 +71,15 @@ export class HttpProblem extends KvError {
   }
 }
 
+/** An error for clients of a protocol that wants plain text. */
+export class PlainProblem extends HttpProblem {}
+
 /** An error as a response. */
 export function problemResponse(error: KvError): Response {
+  if (error instanceof PlainProblem) {
+    const headers = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+    return new Response(`${error.message} (${error.code})`, { status: error.status, headers });
+  }
   const { code, message, detail, retryable } = error;
   const status = error instanceof HttpProblem ? error.status : STATUS_OF_CODE[code];
   const headers = new Headers(error instanceof HttpProblem ? error.headers : undefined);

@@ -69,7 +69,8 @@ export async function checkAgainstOpenApi(
 
 function templateOf(path: string): string {
   if (path.startsWith("/kv/")) return "/kv/{key}";
-  return path;
+  if (!path.startsWith("/db/")) return path;
+  return path.replace(/^\/db\/[^/]*/, "/db/{name}").replace(/\/$/, "");
 }
 
 function validatorOf(schema: AnySchema): ValidateFunction {

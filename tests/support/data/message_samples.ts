@@ -52,6 +52,8 @@ export function messageSamples(
     append_value: write,
     set_range: { ...write, offset: 0 },
     set_bit: { key, offset: 0, bit: 1 },
+    combine: { ...write, with: "sum", content_type: "application/x-denokv-u64" },
+    read_ranges: { key, ranges: [{ start: key, end: "z", limit: 1 }] },
     transaction: { key, requests: [{ req_type: "get", key }] },
     prepare_part: { key, attempt: "a", leader: key, requests: [{ req_type: "get", key }] },
     read_part: { key, requests: [{ req_type: "get", key }] },

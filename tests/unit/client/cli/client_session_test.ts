@@ -72,6 +72,8 @@ class Bench {
           abandon: () => Promise.resolve(),
         });
       },
+      openKvFile: () => Promise.reject(new Error("Read-only")),
+      createKvFile: () => Promise.reject(new Error("Read-only")),
       openAnywhere: (path) => {
         const bytes = this.binary.get(path);
         if (bytes === undefined) return Promise.reject(new Error("No such file"));
@@ -215,7 +217,7 @@ Deno.test("Session refuses wrong lines with exit code 2, and sends nothing", asy
     ["get k --consistency weak", "must be one of strong, replica, cached"],
     ["get k --timeout-ms", "got nothing"],
     ["put k -", "standard input"],
-    ["import x.csv extra", "required 1 argument"],
+    ["import x.csv extra", "required 0 to 1 arguments"],
     ["import x.txt", "--format csv or --format jsonl"],
     ["import x.csv", "cannot read x.csv (No such file)"],
     ["import -", "does not end in"],

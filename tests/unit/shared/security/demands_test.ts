@@ -35,6 +35,7 @@ const PLAIN: Record<Exclude<keyof typeof OPERATIONS, "transaction">, readonly Ri
   append_value: ["read", "write"],
   set_range: ["read", "write"],
   set_bit: ["read", "write"],
+  combine: ["read", "write"],
 };
 
 Deno.test("whyForbidden: each operation × each right, inside and outside of the prefix", () => {

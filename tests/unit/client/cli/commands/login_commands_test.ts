@@ -50,6 +50,8 @@ class Bench {
         return Promise.resolve({ chunks: chunks(text), bytes: text.length });
       },
       createWhole: () => Promise.reject(new Error("Read-only")),
+      openKvFile: () => Promise.reject(new Error("Read-only")),
+      createKvFile: () => Promise.reject(new Error("Read-only")),
       openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => undefined,
       screen: undefined,

@@ -43,6 +43,8 @@ class Bench {
       input: undefined,
       openRead: () => Promise.reject(new Error("No such file")),
       createWhole: () => Promise.reject(new Error("Read-only")),
+      openKvFile: () => Promise.reject(new Error("Read-only")),
+      createKvFile: () => Promise.reject(new Error("Read-only")),
       openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => undefined,
       screen: undefined,

@@ -32,6 +32,8 @@ class Bench {
       input: undefined,
       openRead: () => Promise.reject(new Error("No such file")),
       createWhole: () => Promise.reject(new Error("Read-only")),
+      openKvFile: () => Promise.reject(new Error("Read-only")),
+      createKvFile: () => Promise.reject(new Error("Read-only")),
       openAnywhere: () => Promise.reject(new Error("Read-only")),
       progress: () => ({
         update: (_, text) => void this.progress.push(text),

@@ -1,0 +1,186 @@
+/**
+ * Deno KV over HTTP: `POST /db/{name}` begins, and reads, atomic writes and watches follow below it. What the bodies mean is in
+ * `shared/denokv/`.
+ *
+ * Invariant: a status of 5xx says that the request did not happen. Clients of KV Connect repeat after 5xx, at once and without
+ * an end, and after nothing else that is answered.
+ *
+ * @module
+ */
+import { type ErrorCode, failureOf, KvError } from "../../base/errors.ts";
+import { atomicWriteOutput, atomicWriteRequest } from "../../denokv/atomic_write.ts";
+import { KvDatabase } from "../../denokv/kv_database.ts";
+import {
+  decodeAtomicWrite,
+  decodeSnapshotRead,
+  decodeWatch,
+  encodeAtomicWriteOutput,
+  encodeSnapshotReadOutput,
+} from "../../denokv/messages.ts";
+import { databaseMetadata, negotiatedVersion } from "../../denokv/metadata.ts";
+import {
+  checkSnapshotRead,
+  snapshotReadOutput,
+  snapshotReadRequest,
+} from "../../denokv/snapshot_read.ts";
+import { FRAME_BYTES_MAX } from "../../limits/wire.ts";
+import { readBody } from "../protocol/body.ts";
+import { PlainProblem, STATUS_OF_CODE } from "../protocol/problem.ts";
+import { watchResponse } from "./denokv_watch.ts";
+import { type Call, type Endpoint, endpoint, json, type Services } from "./endpoint.ts";
+
+const PROTOBUF = "application/x-protobuf";
+/** The token of who has shown none, where nothing is secured: clients want one. */
+const NO_TOKEN = "none";
+const BEARER = /^bearer +/i;
+
+/** What did not happen and may succeed later. */
+const REPEATABLE: ReadonlySet<ErrorCode> = new Set([
+  "not_primary",
+  "unavailable",
+  "not_enough_replicas",
+  "overloaded",
+  "timeout",
+]);
+
+const text = new TextDecoder("utf-8", { fatal: true });
+
+export const openDenoKv: Endpoint = endpoint({
+  id: "openDenoKv",
+  summary: "Where a database of Deno KV is: what its clients ask first",
+  description: "The metadata exchange of KV Connect. An empty body means version 1.",
+  parameters: {},
+  plainErrors: true,
+  body: { contentType: "application/json", schema: { type: "object" } },
+  responses: { 200: { description: "The database's metadata.", schema: { type: "object" } } },
+  run: (call) =>
+    plainly(call, (database, body) => {
+      const { request, services } = call;
+      const version = negotiatedVersion(body.length === 0 ? undefined : parsed(body));
+      const metadata = databaseMetadata(database, clusterIdOf(services), {
+        version,
+        url: request.url,
+        token: request.headers.get("authorization")?.replace(BEARER, "") || NO_TOKEN,
+        nowMs: services.clock.wallMs(),
+      });
+      return json(200, metadata);
+    }),
+});
+
+export const readDenoKv: Endpoint = endpoint({
+  id: "readDenoKv",
+  summary: "Ranges of keys of a database of Deno KV, as of one moment",
+  parameters: {},
+  plainErrors: true,
+  body: { contentType: PROTOBUF, schema: { type: "string", contentMediaType: PROTOBUF } },
+  responses: { 200: { description: "SnapshotReadOutput of KV Connect.", contentType: PROTOBUF } },
+  run: (call) =>
+    plainly(call, async (database, body) => {
+      checkDatabaseId(call, database);
+      const ranges = decodeSnapshotRead(body);
+      checkSnapshotRead(ranges);
+      if (ranges.length === 0) return protobuf(encodeSnapshotReadOutput([]));
+      const reply = await call.services.execute(snapshotReadRequest(database, ranges));
+      return protobuf(encodeSnapshotReadOutput(snapshotReadOutput(database, ranges, reply)));
+    }),
+});
+
+export const writeDenoKv: Endpoint = endpoint({
+  id: "writeDenoKv",
+  summary: "Checks and mutations of keys of a database of Deno KV, all of them or none",
+  parameters: {},
+  plainErrors: true,
+  body: { contentType: PROTOBUF, schema: { type: "string", contentMediaType: PROTOBUF } },
+  responses: { 200: { description: "AtomicWriteOutput of KV Connect.", contentType: PROTOBUF } },
+  run: (call) =>
+    plainly(call, async (database, body) => {
+      checkDatabaseId(call, database);
+      const request = atomicWriteRequest(database, decodeAtomicWrite(body));
+      const reply = await call.services.execute(request);
+      return protobuf(encodeAtomicWriteOutput(atomicWriteOutput(request, reply)));
+    }),
+});
+
+export const watchDenoKv: Endpoint = endpoint({
+  id: "watchDenoKv",
+  summary: "Keys of a database of Deno KV: their state, and then each change, without an end",
+  parameters: {},
+  plainErrors: true,
+  body: { contentType: PROTOBUF, schema: { type: "string", contentMediaType: PROTOBUF } },
+  responses: {
+    200: {
+      description: "WatchOutput of KV Connect, each behind its length in 4 bytes, little endian.",
+      contentType: "application/octet-stream",
+    },
+  },
+  run: (call) =>
+    plainly(call, async (database, body) => {
+      checkDatabaseId(call, database);
+      // A copy, because the body is forgotten before the watch ends.
+      const keys = decodeWatch(body).map((key) => key.slice());
+      return await watchResponse(call.services, database, keys);
+    }),
+});
+
+/** Answers a call; its errors have the statuses and the plain text that clients of the protocol expect. */
+async function plainly(
+  { key, request, services }: Call<unknown>,
+  answer: (database: KvDatabase, body: Uint8Array) => Promise<Response> | Response,
+): Promise<Response> {
+  try {
+    const database = new KvDatabase(key);
+    const body = await readBody(request, FRAME_BYTES_MAX, "frame_too_large", services.bodies);
+    try {
+      return await answer(database, body.bytes);
+    } finally {
+      body.release();
+    }
+  } catch (error) {
+    const { code, message } = failureOf(error);
+    throw new PlainProblem(statusOf(code), code, message);
+  }
+}
+
+function statusOf(code: ErrorCode): number {
+  if (REPEATABLE.has(code)) return 503;
+  // It may have happened, or it would end in the same way again.
+  const status = STATUS_OF_CODE[code];
+  return status >= 500 ? 409 : status;
+}
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(text.decode(body));
+  } catch (cause) {
+    throw new KvError("bad_request", "the body must be JSON", { cause });
+  }
+}
+
+/** A client that has the metadata of another database, or of another cluster at this address, is to ask anew. */
+function checkDatabaseId({ request, services }: Call<unknown>, database: KvDatabase): void {
+  const { headers } = request;
+  const given = headers.get("x-denokv-database-id") ?? headers.get("x-transaction-domain-id");
+  if (given?.toLowerCase() === database.id(clusterIdOf(services))) return;
+  throw new KvError(
+    "bad_request",
+    `the header x-denokv-database-id is not that of the database ${database.name} here: open the database again`,
+  );
+}
+
+function clusterIdOf({ site }: Services): string {
+  const map = site.database.map();
+  if (map === undefined) {
+    throw new KvError("unavailable", "this process has not joined its cluster yet");
+  }
+  return map.settings.clusterId;
+}
+
+function protobuf(bytes: Uint8Array): Response {
+  return new Response(bytes as Uint8Array<ArrayBuffer>, {
+    headers: {
+      "content-type": PROTOBUF,
+      "content-length": String(bytes.length),
+      "cache-control": "no-store",
+    },
+  });
+}

@@ -1,0 +1,328 @@
+/** Deno KV over HTTP, on a database in memory: metadata, statuses, rights. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { ErrorCode } from "../../../../shared/base/errors.ts";
+import {
+  KV_CONNECT_PING_MS,
+  KV_CONNECT_WATCH_KEYS_MAX,
+  KV_CONNECT_WATCH_MS,
+  KV_CONNECT_WATCHES_MAX,
+} from "../../../../shared/limits/http.ts";
+import { KvDatabase } from "../../../../shared/denokv/kv_database.ts";
+import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
+import { addUser, setRole } from "../../../../shared/security/security_document.ts";
+import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
+import { ReplyLengths } from "../../../../shared/wire/reply_lengths.ts";
+import { HttpBench, LOCAL } from "../../../support/clients/http_bench.ts";
+import { HASH } from "../../../support/data/security_samples.ts";
+import { AccessWorld } from "../../../support/worlds/access_world.ts";
+
+const BYTES = WireType.LengthDelimited;
+const VARINT = WireType.Varint;
+const DATABASE = new KvDatabase("app");
+const ID = DATABASE.id("c");
+const MAP = { settings: { clusterId: "c", partitionCount: 4 }, nodes: [{}], partitions: [] };
+
+function open(access?: AccessWorld): HttpBench {
+  const bench = new HttpBench(LOCAL, access?.access);
+  bench.database.clusterMap = MAP as unknown as ClusterMap;
+  return bench;
+}
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+/** An atomic write that sets keys, with checks. */
+function setting(keys: readonly string[], checks: readonly string[] = []): Uint8Array<ArrayBuffer> {
+  const writer = new BinaryWriter();
+  for (const key of checks) writer.tag(1, BYTES).fork().tag(1, BYTES).bytes(utf8(key)).join();
+  for (const key of keys) {
+    writer.tag(2, BYTES).fork().tag(1, BYTES).bytes(utf8(key)).tag(2, BYTES).fork()
+      .tag(1, BYTES).bytes(utf8("v")).tag(2, VARINT).int32(3).join().tag(3, VARINT).int32(1).join();
+  }
+  return writer.finish() as Uint8Array<ArrayBuffer>;
+}
+
+/** A read of one range. */
+function reading(start: string, end: string, limit = 1): Uint8Array<ArrayBuffer> {
+  return new BinaryWriter().tag(1, BYTES).fork().tag(1, BYTES).bytes(utf8(start)).tag(2, BYTES)
+    .bytes(utf8(end)).tag(3, VARINT).int32(limit).join().finish() as Uint8Array<ArrayBuffer>;
+}
+
+const headers = { "x-denokv-database-id": ID, "x-denokv-version": "3" };
+
+function post(bench: HttpBench, path: string, body: BodyInit, more: Record<string, string> = {}) {
+  return bench.ask("POST", path, { body, headers: { ...headers, ...more } }, {
+    remote: { host: "10.0.0.1", port: 5 },
+    lengths: new ReplyLengths(),
+    closed: false,
+    heavy: false,
+    onRefused: undefined,
+    add: () => {},
+  });
+}
+
+Deno.test("POST /db/{name}: the best common version, and an endpoint relative to the address", async () => {
+  const bench = open();
+  const table: [string, string | undefined, [number, string] | number][] = [
+    ["/db/app", '{"supportedVersions":[1,2,3]}', [3, "./app"]],
+    ["/db/app", '{"supportedVersions":[2,1]}', [2, "./app"]],
+    ["/db/app/", '{"supportedVersions":[4,3]}', [3, "../app"]],
+    ["/db/app", undefined, [1, "http://127.0.0.1:9081/db/app"]],
+    ["/db/app/", '{"supportedVersions":[1]}', [1, "http://127.0.0.1:9081/db/app"]],
+    ["/db/app", '{"supportedVersions":[4]}', 400],
+    ["/db/app", '{"supportedVersions":3}', 400],
+    ["/db/app", '{"supportedVersions":["3"]}', 400],
+    ["/db/app", "null", 400],
+    ["/db/app", "{", 400],
+    ["/db/a%2Fb", "{}", 400],
+    ["/db/", '{"supportedVersions":[3]}', 400],
+    [`/db/${"x".repeat(65)}`, '{"supportedVersions":[3]}', 400],
+  ];
+  for (const [path, body, expected] of table) {
+    const response = await post(bench, path, body ?? "", { authorization: "Bearer abc" });
+    if (typeof expected === "number") {
+      assertEquals(response.status, expected, path + body);
+      assert((await response.text()).length > 10);
+      continue;
+    }
+    assertEquals(response.headers.get("content-type"), "application/json");
+    const { version, endpoints, databaseId, token, expiresAt, ...rest } = await response.json();
+    assertEquals([version, endpoints], [expected[0], [{
+      url: expected[1],
+      consistency: "strong",
+    }]]);
+    assertEquals([databaseId, token, rest], [ID, "abc", {}]);
+    assertEquals(Date.parse(expiresAt) - bench.clock.wallMs(), 3_600_000);
+    const base = new URL(path, "http://127.0.0.1:9081");
+    assertEquals(new URL(endpoints[0].url, base).href, "http://127.0.0.1:9081/db/app");
+  }
+  const anybody = await (await post(bench, "/db/app", '{"supportedVersions":[3]}')).json();
+  assert(anybody.token !== "", "clients refuse an empty one");
+  bench.database.clusterMap = undefined;
+  assertEquals((await post(bench, "/db/app", '{"supportedVersions":[3]}')).status, 503);
+});
+
+Deno.test("KvDatabase.id: a UUID for each database of each cluster", () => {
+  const ids = ["a", "b"].flatMap((name) => ["c", "d"].map((id) => new KvDatabase(name).id(id)));
+  assertEquals(new Set(ids).size, 4);
+  for (const id of ids) assert(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id), id);
+});
+
+Deno.test("KvDatabase: keys keep their bytes and their order, and stay in one partition", () => {
+  const all = Array.from({ length: 256 }, (_, i) => Uint8Array.of(i, 255 - i));
+  const keys = all.map((bytes) => DATABASE.keyOf(bytes));
+  assertEquals(keys, keys.toSorted());
+  assertEquals(keys.map((key) => [...DATABASE.bytesOf(key)]), all.map((bytes) => [...bytes]));
+});
+
+Deno.test("atomic_write: an error of 5xx says that nothing happened, and no other does", async () => {
+  const bench = open();
+  const table: Record<string, readonly ErrorCode[]> = {
+    503: ["unavailable", "not_primary", "not_enough_replicas", "overloaded", "timeout"],
+    409: ["outcome_unknown", "reply_not_kept", "storage_failed", "corrupt", "session_evicted"],
+    400: ["bad_request"],
+    413: ["value_too_large", "transaction_too_large", "key_too_large"],
+    422: ["out_of_range"],
+  };
+  for (const [status, codes] of Object.entries(table)) {
+    for (const code of codes) {
+      bench.database.intercept = () => ({ req_type: "error", code, message: "why" });
+      const response = await post(bench, "/db/app/atomic_write", setting(["k"]));
+      assertEquals([response.status, code], [Number(status), code]);
+      assertEquals(await response.text(), `why (${code})`);
+    }
+  }
+});
+
+Deno.test("atomic_write: a check that fails is no error, and is named", async () => {
+  const bench = open();
+  const key = DATABASE.keyOf(utf8("b"));
+  bench.database.intercept = (request) => {
+    assert(request.req_type === "transaction" && request.as_one === true);
+    assertEquals(request.checks, [[DATABASE.keyOf(utf8("a")), 0], [key, 0]]);
+    const detail = { key, version: 3 };
+    return { req_type: "error", code: "version_mismatch", message: "no", detail };
+  };
+  const response = await post(bench, "/db/app/atomic_write", setting(["k"], ["a", "b"]));
+  assertEquals(response.status, 200);
+  const reader = new BinaryReader(await response.bytes());
+  assertEquals([reader.tag()[0], reader.int32()], [1, 2]);
+  assertEquals([reader.tag()[0], [...reader.bytes()]], [4, [1]]);
+});
+
+Deno.test("atomic_write, snapshot_read: what is refused before anything is asked", async () => {
+  const bench = open();
+  const enqueue = new BinaryWriter().tag(3, BYTES).bytes(utf8("")).finish() as Uint8Array<
+    ArrayBuffer
+  >;
+  const ranges = (count: number) => {
+    const writer = new BinaryWriter();
+    for (let i = 0; i < count; i++) writer.raw(reading("a", "b"));
+    return writer.finish() as Uint8Array<ArrayBuffer>;
+  };
+  const table: [string, Uint8Array<ArrayBuffer>, number, string][] = [
+    ["atomic_write", Uint8Array.of(255), 400, "AtomicWrite"],
+    ["atomic_write", enqueue, 400, "no queues"],
+    ["atomic_write", setting([""]), 400, "must not be empty"],
+    ["atomic_write", setting(Array.from({ length: 1_001 }, (_, i) => `${i}`)), 413, "1000"],
+    ["snapshot_read", Uint8Array.of(10, 5), 400, "SnapshotRead"],
+    ["snapshot_read", reading("a", "b", 0), 400, "limit"],
+    ["snapshot_read", reading("a", "b", -1), 400, "limit"],
+    ["snapshot_read", reading("a", "b", 2_001), 400, "batchSize"],
+    ["snapshot_read", ranges(101), 400, "100 ranges"],
+  ];
+  for (const [method, body, status, text] of table) {
+    const response = await post(bench, `/db/app/${method}`, body);
+    assertEquals(response.status, status, text);
+    assertStringIncludes(await response.text(), text);
+    const other = await post(bench, `/db/other/${method}`, body);
+    assertStringIncludes(await other.text(), "open the database again");
+  }
+  assertEquals(bench.database.requests, []);
+});
+
+Deno.test("snapshot_read: one key is a get, several keys are a transaction, others are ranges", async () => {
+  const bench = open();
+  bench.database.intercept = () => ({ req_type: "error", code: "overloaded", message: "" });
+  const both = new BinaryWriter().raw(reading("a", "a\0")).raw(reading("b", "b\0"));
+  const bodies = [
+    reading("a", "a\0"),
+    both.finish() as Uint8Array<ArrayBuffer>,
+    reading("a", "b\0"),
+    reading("a", "a\u0001"),
+  ];
+  for (const body of bodies) await (await post(bench, "/db/app/snapshot_read", body)).text();
+  const types = bench.database.requests.map(({ req_type }) => req_type);
+  assertEquals(types, ["get", "transaction", "read_ranges", "read_ranges"]);
+});
+
+Deno.test("Deno KV in a secured cluster: each key and range is judged by the user's rights", async () => {
+  const world = await AccessWorld.open();
+  const grant = { database: "default", prefix: DATABASE.keyOf(utf8("mine")) };
+  const grants = (["read", "write"] as const).map((right) => ({ ...grant, right }));
+  world.change((document) => setRole(document, { name: "owner", grants }));
+  world.change((document) =>
+    addUser(document, { name: "otto", passwordHash: HASH, roles: ["owner"] })
+  );
+  const bench = open(world);
+  bench.database.intercept = ({ req_type }) =>
+    req_type === "transaction"
+      ? { req_type: "result", result: [], version: 5 }
+      : { req_type: "entries", entries: [], local_entries: [], counts: [0] };
+  const otto = { authorization: `Basic ${btoa("otto:correct horse")}` };
+  const table: [string, Uint8Array<ArrayBuffer>, number][] = [
+    ["atomic_write", setting(["mine1", "mine2"], ["mine3"]), 200],
+    ["atomic_write", setting(["mine1", "other"]), 403],
+    ["atomic_write", setting(["mine1"], ["other"]), 403],
+    ["snapshot_read", reading("mine", "mine~"), 200],
+    ["snapshot_read", reading("mine", "n"), 403],
+    ["snapshot_read", reading("a", "mine"), 403],
+  ];
+  for (const [method, body, status] of table) {
+    const response = await post(bench, `/db/app/${method}`, body, otto);
+    await response.body?.cancel();
+    assertEquals(response.status, status);
+    const nobody = await post(bench, `/db/app/${method}`, body);
+    await nobody.body?.cancel();
+    assertEquals(nobody.status, 401);
+  }
+});
+
+/** The frames of a watch as they come: how many bytes each message has. */
+async function frames(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array> {
+  const { value = new Uint8Array() } = await reader.read();
+  const length = new DataView(value.buffer, value.byteOffset).getUint32(0, true);
+  assertEquals(value.length, 4 + length);
+  return value.subarray(4);
+}
+
+const watching = (key: string) =>
+  new BinaryWriter().tag(1, BYTES).fork().tag(1, BYTES).bytes(utf8(key)).join()
+    .finish() as Uint8Array<ArrayBuffer>;
+
+Deno.test("watch: the state first, then each change, and a sign of life; a client that has left costs nothing", async () => {
+  const bench = open();
+  const key = DATABASE.keyOf(utf8("k"));
+  const response = await post(bench, "/db/app/watch", watching("k"));
+  assertEquals(response.headers.get("content-type"), "application/octet-stream");
+  const reader = response.body?.getReader();
+  assert(reader !== undefined);
+  // Success; one key, changed, without an entry.
+  assertEquals([...await frames(reader)], [8, 1, 18, 2, 8, 1]);
+  let next = frames(reader);
+  bench.database.set(key, "first");
+  await bench.clock.run(KV_CONNECT_WATCH_MS);
+  assertStringIncludes(new TextDecoder().decode(await next), "first");
+  // Unreachable for a while: nothing is told, and nothing is lost.
+  next = frames(reader);
+  bench.database.intercept = () => ({ req_type: "error", code: "unavailable", message: "" });
+  await bench.clock.run(2 * KV_CONNECT_WATCH_MS);
+  bench.database.intercept = () => undefined;
+  bench.database.set(key, "second");
+  await bench.clock.run(KV_CONNECT_WATCH_MS);
+  assertStringIncludes(new TextDecoder().decode(await next), "second");
+  next = frames(reader);
+  await bench.clock.run(KV_CONNECT_PING_MS);
+  assertEquals([...await next], []);
+  await reader.cancel();
+  const before = bench.database.requests.length;
+  await bench.clock.run(10 * KV_CONNECT_WATCH_MS);
+  assertEquals(bench.database.requests.length, before);
+});
+
+Deno.test("watch: a client that does not read makes no work; there is a bound on keys and watches", async () => {
+  const bench = open();
+  const open1 = await post(bench, "/db/app/watch", watching("k"));
+  const before = bench.database.requests.length;
+  await bench.clock.run(10 * KV_CONNECT_WATCH_MS);
+  assertEquals(bench.database.requests.length, before);
+  const many = Array.from({ length: KV_CONNECT_WATCH_KEYS_MAX + 1 }, () => watching("k"));
+  const tooMany = new Blob(many);
+  assertEquals((await post(bench, "/db/app/watch", tooMany)).status, 400);
+  assertEquals((await post(bench, "/db/app/watch", "")).status, 400);
+  const others = [open1];
+  for (let i = 1; i < KV_CONNECT_WATCHES_MAX; i++) {
+    others.push(await post(bench, "/db/app/watch", watching("k")));
+  }
+  assertEquals((await post(bench, "/db/app/watch", watching("k"))).status, 503);
+  for (const { body } of others) await body?.cancel();
+  const last = await post(bench, "/db/app/watch", watching("k"));
+  assertEquals(last.status, 200);
+  await last.body?.cancel();
+});
+
+Deno.test("Deno KV: whatever a body is, the answer is 200, 400 or 413", async () => {
+  const bench = open();
+  bench.database.intercept = ({ req_type }) =>
+    req_type === "read_ranges"
+      ? { req_type: "entries", entries: [], local_entries: [], counts: [] }
+      : req_type === "get"
+      ? { req_type: "error", code: "not_found", message: "" }
+      : { req_type: "result", result: [], version: 1 };
+  const random = new SeededRandom(4);
+  const sound = [setting(["a", "b"], ["c"]), reading("a", "z"), watching("k")];
+  for (let i = 0; i < 1_500; i++) {
+    const body = (sound[i % 3] ?? new Uint8Array()).slice();
+    for (let flips = randomBelow(random, 4); flips > 0; flips--) {
+      body[randomBelow(random, body.length)] = randomBelow(random, 256);
+    }
+    const cut = body.subarray(
+      0,
+      randomBelow(random, 4) === 0 ? randomBelow(random, 99) : undefined,
+    );
+    const method = ["atomic_write", "snapshot_read"][randomBelow(random, 2)] ?? "";
+    const response = await post(bench, `/db/app/${method}`, cut);
+    await response.body?.cancel();
+    assert([200, 400, 413].includes(response.status), `${response.status} for ${cut}`);
+  }
+});
+
+Deno.test("HttpFrontEnd.endStreams: watches end, and none begins any more", async () => {
+  const bench = open();
+  const response = await post(bench, "/db/app/watch", watching("k"));
+  const reader = response.body?.getReader();
+  await reader?.read();
+  bench.frontEnd.endStreams();
+  assertEquals((await reader?.read())?.done, true);
+  assertEquals((await post(bench, "/db/app/watch", watching("k"))).status, 503);
+});
