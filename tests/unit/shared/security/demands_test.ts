@@ -19,7 +19,10 @@ function refused(request: unknown, rights: Rights | undefined): ErrorCode | unde
 }
 
 /** What each operation needs when it is asked for plainly. */
-const PLAIN: Record<Exclude<keyof typeof OPERATIONS, "transaction">, readonly Right[]> = {
+const PLAIN: Record<
+  Exclude<keyof typeof OPERATIONS, "transaction" | "read_ranges">,
+  readonly Right[]
+> = {
   get: ["read"],
   exists: ["read"],
   inspect: ["read"],
@@ -76,6 +79,16 @@ Deno.test("whyForbidden: a put that tells or asks what was there needs read as w
     assertEquals(refused({ ...put, ...more }, WRITER), "forbidden", JSON.stringify(more));
     assertEquals(refused({ ...put, ...more }, USER), undefined, JSON.stringify(more));
   }
+});
+
+Deno.test("whyForbidden: each range that is read at one moment is judged", () => {
+  const within = { start: "app:1", end: "app:9", limit: 10 };
+  const beyond = { start: "app:1", end: "b", limit: 10 };
+  const read = (...ranges: unknown[]) => ({ req_type: "read_ranges", key: "app:1", ranges });
+  assertEquals(refused(read(within, within), READER), undefined);
+  assertEquals(refused(read(within), WRITER), "forbidden");
+  assertEquals(refused(read(within, beyond), READER), "forbidden");
+  assertEquals(refused(read(within), undefined), "unauthorized");
 });
 
 Deno.test("whyForbidden: in a transaction each request and each check is judged", () => {
