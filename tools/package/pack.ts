@@ -25,10 +25,10 @@ const RUNTIME = "client/npm/deno_over_node.ts";
 
 /** Node is first given what the program uses of Deno. */
 const BIN = `#!/usr/bin/env node
-import { denoOverNode } from "../../lib/npm/deno_over_node.js";
+import { denoOverNode } from "../lib/npm/deno_over_node.js";
 
 globalThis.Deno ??= denoOverNode();
-await import("../../lib/main.js");
+await import("../lib/main.js");
 `;
 
 const MANIFEST = {

@@ -95,7 +95,7 @@ Deno.test({
         "--quiet",
         "--no-prompt",
         ...CLIENT.permissions,
-        new URL(`../../${CLIENT.entry}`, import.meta.url).pathname,
+        new URL(`../../../${CLIENT.entry}`, import.meta.url).pathname,
         `--coordinator=127.0.0.1:${port}`,
         ...words,
       ], { cwd: cluster.folder });

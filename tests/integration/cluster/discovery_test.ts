@@ -66,7 +66,7 @@ class Bench implements AsyncDisposable {
   async client(host: string, args: string[], env: Record<string, string> = {}) {
     const cwd = await Deno.makeTempDir({ dir: this.#folder });
     const executable = await this.#network?.program(host, CLIENT);
-    const entry = new URL(`../../${CLIENT.entry}`, import.meta.url).pathname;
+    const entry = new URL(`../../../${CLIENT.entry}`, import.meta.url).pathname;
     const words = ["run", "--quiet", "--no-prompt", ...CLIENT.permissions, entry];
     const { code, stdout, stderr } = await new Deno.Command(executable ?? Deno.execPath(), {
       args: [...(executable === undefined ? words : []), ...args],

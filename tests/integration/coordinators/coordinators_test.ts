@@ -183,7 +183,7 @@ Deno.test("coordinators: one survivor of three goes on alone, and another one th
       "--quiet",
       "--no-prompt",
       ...COORDINATOR.permissions,
-      new URL(`../../${COORDINATOR.entry}`, import.meta.url).pathname,
+      new URL(`../../../${COORDINATOR.entry}`, import.meta.url).pathname,
       host,
       String(port),
       `--data=${coordinators.folderOf(2)}`,

@@ -127,7 +127,7 @@ Deno.test("secured cluster: library, shell, Redis clients and HTTP, and through 
       "run",
       "--no-prompt",
       ...COORDINATOR.permissions,
-      new URL(`../../${COORDINATOR.entry}`, import.meta.url).pathname,
+      new URL(`../../../${COORDINATOR.entry}`, import.meta.url).pathname,
       "--force",
       "--secure",
       `--port=${port}`,
