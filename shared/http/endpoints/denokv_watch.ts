@@ -128,18 +128,15 @@ export async function watchResponse(
       `a watch has 1 to ${KV_CONNECT_WATCH_KEYS_MAX} keys, and this one has ${keys.length}`;
     throw new KvError("bad_request", text);
   }
-  const { streams } = services;
-  if (streams.stopping) throw new KvError("unavailable", "this process stops");
-  if (streams.open.size >= KV_CONNECT_WATCHES_MAX) {
-    throw new KvError("overloaded", `this process has ${KV_CONNECT_WATCHES_MAX} watches already`);
-  }
+  checkRoom(services);
   const ranges = keys.map((start) => {
     const end = new Uint8Array(start.length + 1);
     end.set(start);
     return { start, end, limit: 1, reverse: false };
   });
   const state = await read(services, database, ranges);
-  if (streams.stopping) throw new KvError("unavailable", "this process stops");
+  // Others may have begun, or the process may have been told to stop, while the keys were read.
+  checkRoom(services);
   const watch = new Watch(services, database, ranges, state);
   const stream = new ReadableStream<Uint8Array>({
     start: (controller) => watch.start(controller),
@@ -148,6 +145,14 @@ export async function watchResponse(
   return new Response(stream, {
     headers: { "content-type": "application/octet-stream", "cache-control": "no-store" },
   });
+}
+
+/** @throws {KvError} `unavailable`, `overloaded` */
+function checkRoom({ streams }: Services): void {
+  if (streams.stopping) throw new KvError("unavailable", "this process stops");
+  if (streams.open.size >= KV_CONNECT_WATCHES_MAX) {
+    throw new KvError("overloaded", `this process has ${KV_CONNECT_WATCHES_MAX} watches already`);
+  }
 }
 
 async function read(
