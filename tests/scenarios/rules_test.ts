@@ -42,7 +42,7 @@ function citations(texts: ReadonlyMap<string, string>, pattern: RegExp): [string
 }
 
 const documents = await Promise.all(
-  ["docs/replication.md", "docs/transactions.md", "docs/coordinators.md"].map((path) =>
+  ["docs/replication.md", "docs/transactions.md", "docs/coordinators.md", "docs/watch.md"].map((path) =>
     Deno.readTextFile(path)
   ),
 );

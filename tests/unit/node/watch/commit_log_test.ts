@@ -23,7 +23,7 @@ function entry(key: string, seq: number, bytes = 1): Entry {
 const ROOM = { entries: 1_000, bytes: 1_000_000 };
 const all = () => true;
 
-Deno.test("CommitLog: as a list of everything, within its bounds, and it says what it lacks", () => {
+Deno.test("CommitLog: as a list of everything, within its bounds, and it says what it lacks (rule V2)", () => {
   const random = new SeededRandom(7);
   for (let run = 0; run < 100; run++) {
     const first = randomBelow(random, 5);
@@ -54,7 +54,7 @@ Deno.test("CommitLog: as a list of everything, within its bounds, and it says wh
   }
 });
 
-Deno.test("CommitLog: an answer ends behind a group that belongs together, and goes on there", () => {
+Deno.test("CommitLog: an answer ends behind a group that belongs together, and goes on there (rule V6)", () => {
   const log = new CommitLog(0, 100, 1_000_000);
   const ends = [true, false, false, true, true];
   ends.forEach((end, i) => log.push(entry(`k${i}`, i + 1), end));
@@ -80,4 +80,11 @@ Deno.test("CommitLog: what it takes stays bounded, but the last group is always 
   assertEquals(log.bytes, bytesOf(large));
   assertEquals(log.since(999, all, { ...ROOM }, false).entries, [large]);
   assert(!log.covers(998));
+});
+
+Deno.test("CommitLog: until a position has passed its mark, of each key only the newest (rule V4)", () => {
+  const log = new CommitLog(0, 100, 1_000_000);
+  ["a", "b", "a", "c"].forEach((key, i) => log.push(entry(key, i + 1), true));
+  const told = log.since(0, all, { ...ROOM }, true);
+  assertEquals(told.entries.map(({ key, seq }) => [key, seq]), [["b", 2], ["a", 3], ["c", 4]]);
 });

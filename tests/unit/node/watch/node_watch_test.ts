@@ -75,7 +75,7 @@ function watch(cluster: NodeCluster, request: WatchRequest) {
 
 const put = (key: string, value: string) => ({ req_type: "put", key, value }) as const;
 
-Deno.test("watch: from now on, of the keys that are wanted, in order", async () => {
+Deno.test("watch: from now on, of the keys that are wanted, in order (rule V1)", async () => {
   const cluster = new NodeCluster({ nodes: 3, partitions: 4 });
   await cluster.startAll();
   await cluster.run(1_000);
@@ -149,7 +149,7 @@ Deno.test("watch: goes on at the new primary after a failure", async () => {
   watching.close();
 });
 
-Deno.test("watch: a token of another lineage begins with reset, and everything follows", async () => {
+Deno.test("watch: a token of another lineage begins with reset (rule V5)", async () => {
   const cluster = new NodeCluster({ nodes: 1 });
   await cluster.startAll();
   await cluster.run(1_000);
@@ -164,4 +164,54 @@ Deno.test("watch: a token of another lineage begins with reset, and everything f
   await cluster.run(1_000);
   assertEquals(after.lines.slice(0, 3), ["reset", "put x 1", "level"]);
   after.close();
+});
+
+Deno.test("watch: what is not committed is not told (rule V3)", async () => {
+  const cluster = new NodeCluster({ nodes: 3 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const primary = cluster.config(0).primary ?? "";
+  await cluster.ask(primary, put("x", "1"));
+  for (const id of cluster.hosts.keys()) if (id !== primary) cluster.crash(id);
+  cluster.coordinatorUp = false;
+  cluster.node(primary).execute(put("x", "2"), () => {});
+  const live = watch(cluster, { prefixes: [""] });
+  const whole = watch(cluster, { prefixes: [""], snapshot: true });
+  await cluster.run(2_500);
+  assertEquals(live.lines, ["level"]);
+  assertEquals(whole.lines, []);
+  live.close();
+  whole.close();
+});
+
+Deno.test("watch: a deletion that nobody knows any more is told as reset (rule V7)", async () => {
+  const cluster = new NodeCluster({ nodes: 3 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const primary = cluster.config(0).primary ?? "";
+  await cluster.ask(primary, put("x", "1"));
+  const before = watch(cluster, { prefixes: [""] });
+  await cluster.run(200);
+  before.close();
+  await cluster.ask(primary, { req_type: "delete", key: "x" });
+  await cluster.ask(primary, put("y", "1"));
+  // The log is given up when nobody has asked for a while; by then the tombstone is dropped as well.
+  await cluster.run(45_000);
+  const after = watch(cluster, { prefixes: [""], token: before.token() });
+  await cluster.run(1_000);
+  assertEquals(after.lines, ["reset", "put y 1", "level"]);
+  after.close();
+});
+
+Deno.test("watch: a token of other partitions begins with reset (rule V8)", async () => {
+  const cluster = new NodeCluster({ nodes: 1, partitions: 8 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const one = watch(cluster, { keys: ["x"] });
+  await cluster.run(200);
+  one.close();
+  const all = watch(cluster, { prefixes: [""], token: one.token() });
+  await cluster.run(500);
+  assertEquals(all.lines, ["reset", "level"]);
+  all.close();
 });
