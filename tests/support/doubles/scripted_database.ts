@@ -6,12 +6,7 @@
  * @module
  */
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
-import type {
-  CountRequest,
-  Database,
-  ScanPage,
-  ScanRequest,
-} from "../../../shared/database/database.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "../../../shared/database/database.ts";
 import { type Entry, isLive } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../shared/base/errors.ts";
@@ -102,6 +97,18 @@ export class ScriptedDatabase implements Database {
   ): () => void {
     done(this.#keys(request).length);
     return () => {};
+  }
+
+  /** Nothing happens here: everything is told at once, and that is all. */
+  watch(): Watch {
+    let told = false;
+    return {
+      next(done) {
+        if (!told) queueMicrotask(() => done([{ type: "level", token: () => "AQ" }]));
+        told = true;
+      },
+      close() {},
+    };
   }
 
   #keys({ prefix, start, end }: CountRequest): string[] {
