@@ -16,8 +16,8 @@ import {
 } from "../../shared/limits/requests.ts";
 import type { KeyRequest, Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
 import {
-  EXPIRY,
   errorReply,
+  EXPIRY,
   liveEntry,
   type Operation,
   type OperationContext,

@@ -12,8 +12,8 @@ import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { invariant } from "../../shared/base/errors.ts";
 import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import {
-  EXPIRY,
   errorReply,
+  EXPIRY,
   liveEntry,
   type ReadOperation,
 } from "../../shared/operations/operation.ts";

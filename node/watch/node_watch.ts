@@ -29,7 +29,11 @@ import {
   isSamePosition,
   type WatchPosition,
 } from "../../shared/watch/watch_position.ts";
-import { matcherOf, type WatchMatcher, type WatchSelection } from "../../shared/watch/watch_selection.ts";
+import {
+  matcherOf,
+  type WatchMatcher,
+  type WatchSelection,
+} from "../../shared/watch/watch_selection.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { Primary } from "../replication/primary.ts";
 import { bytesOf, isFull, type Room } from "./commit_log.ts";
@@ -408,4 +412,3 @@ export class NodeWatch {
     this.#woken.delete(poll);
   }
 }
-

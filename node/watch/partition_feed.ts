@@ -125,4 +125,3 @@ export class PartitionFeed implements CommitObserver {
     for (const waiter of this.waiters) waiter.wake();
   }
 }
-

@@ -156,7 +156,9 @@ export class ClusterWatch implements Watch {
     const told = token === undefined ? undefined : decodeToken(token, clusterId, partitionCount);
     const places = this.#places = new Map<number, Place>();
     for (const partition of partitionsOf(this.#request, partitionCount)) {
-      const position = token === undefined ? snapshot ? BEGINNING : undefined : told?.get(partition);
+      const position = token === undefined
+        ? snapshot ? BEGINNING : undefined
+        : told?.get(partition);
       places.set(partition, newPlace(position));
     }
     // Rule V8. The token is another cluster's, or of a watch of other keys.
@@ -487,7 +489,14 @@ function answerOf(
       if (position !== undefined && wanted.has(wire[0])) positions.set(wire[0], position);
     }
     const entries = reply.local_entries ?? reply.entries.map(fromWireEntry);
-    return { entries, positions, partitions: [...wanted], refused, reset: reply.reset === true, more: reply.more === true };
+    return {
+      entries,
+      positions,
+      partitions: [...wanted],
+      refused,
+      reset: reply.reset === true,
+      more: reply.more === true,
+    };
   } catch (error) {
     failureOf(error);
     return undefined;

@@ -15,7 +15,13 @@ import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
 import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
-import { type Endpoint, type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
+import {
+  type Endpoint,
+  type HttpSite,
+  type Method,
+  type Methods,
+  Services,
+} from "./endpoints/endpoint.ts";
 import { type AccessControl, DELETE_ALL } from "../security/access_control.ts";
 import { ENDPOINT_NEEDS, type Need } from "../security/needs.ts";
 import { HttpLogins } from "./logins.ts";
@@ -197,7 +203,8 @@ export class HttpFrontEnd {
     const principal = caller && await http.principalOf(request, caller);
     const rights = principal?.rights();
     if (caller === undefined || rights === undefined) throw NOT_LOGGED_IN;
-    const isDatabases = need === "requests" || (typeof need === "object" && ("range" in need || "selection" in need));
+    const isDatabases = need === "requests" ||
+      (typeof need === "object" && ("range" in need || "selection" in need));
     const mayDoIt = need === "login" || isDatabases || rights.isAdmin ||
       (need === "monitor" && rights.mayMonitor);
     if (!mayDoIt) {

@@ -128,11 +128,13 @@ function whySelectionForbidden(
   rights: Rights,
 ): KvError | undefined {
   const { keys, prefixes } = request as Nullable<Message<"watch_node" | "watch">>;
+  // What names nothing is judged as what names everything.
+  const ranges = (keys ?? []).length + (prefixes ?? []).length === 0 ? [""] : prefixes ?? [];
   for (const right of needed) {
     for (const key of keys ?? []) {
       if (!rights.allowsKey(right, key)) return refusal(request, right, keyText(key));
     }
-    for (const prefix of prefixes ?? []) {
+    for (const prefix of ranges) {
       if (!rights.allowsRange(right, keyRange({ prefix }))) {
         return refusal(request, right, "all of these keys");
       }

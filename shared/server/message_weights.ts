@@ -33,7 +33,9 @@ export function lengthOf(reply: Reply): number {
 export function sizeOf(request: object): number {
   let size = REQUEST_OVERHEAD_BYTES;
   // The elements of a batch have not been looked at yet.
-  const { key, value, value64, bytes, requests, positions } = request as { [field: string]: unknown };
+  const { key, value, value64, bytes, requests, positions } = request as {
+    [field: string]: unknown;
+  };
   if (typeof key === "string") size += key.length;
   if (typeof value === "string") size += value.length;
   if (typeof value64 === "string") size += value64.length;

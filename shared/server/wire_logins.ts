@@ -54,7 +54,11 @@ export class WireLogins {
 
   /** Why a request that goes on is refused by now; undefined if it is not. */
   whyRefused(request: Request, connection: Connection): KvError | undefined {
-    return this.#access.whyRefused(request, this.principalFor(request, connection), connection.remote);
+    return this.#access.whyRefused(
+      request,
+      this.principalFor(request, connection),
+      connection.remote,
+    );
   }
 
   /**
@@ -103,7 +107,10 @@ export function admitRequest(
 /** What a member passes on for a user. All else that it asks, it asks for itself. */
 function isPassedOn(request: Request, member: MemberName): boolean {
   const { req_type: type } = request;
-  if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node" || type === "watch_node") {
+  if (
+    Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node" ||
+    type === "watch_node"
+  ) {
     return true;
   }
   if (["get_map", "ping", "metrics", "pubsub"].includes(type)) return false;

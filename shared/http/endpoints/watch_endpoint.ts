@@ -21,7 +21,8 @@ const LAST_EVENT_ID = "Last-Event-ID";
 export const getWatch = endpoint({
   id: "watchKeys",
   summary: "Events of keys, as they change",
-  description: "Server-Sent Events without an end. put, delete and expired are changes, with key, value (or value64), " +
+  description:
+    "Server-Sent Events without an end. put, delete and expired are changes, with key, value (or value64), " +
     "version and timestamp as JSON; level comes when all that was there in the beginning has been told, progress " +
     "every few seconds when nothing happens, and reset if something is missing: all that is there follows then, and level.",
   parameters: {
@@ -91,5 +92,7 @@ function textOf(event: WatchedEvent): string {
 
 /** JSON has no line breaks, and a token is base64url. */
 function eventText(type: string, data: object, id: string | undefined): string {
-  return `event: ${type}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+  return `event: ${type}\n${id === undefined ? "" : `id: ${id}\n`}data: ${
+    JSON.stringify(data)
+  }\n\n`;
 }

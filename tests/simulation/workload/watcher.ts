@@ -133,12 +133,14 @@ export class Watcher {
       this.violation ??= `${name} was told of seq ${seq} of ${key} after ${before.seq}`;
     }
     if (seq > committed(partition) && !isForced(partition)) {
-      this.violation ??= `${name} was told of seq ${seq} of ${key}; nobody has committed more than ` +
+      this.violation ??=
+        `${name} was told of seq ${seq} of ${key}; nobody has committed more than ` +
         `${committed(partition)} of partition ${partition}`;
     }
     const value = isTombstone(entry) ? undefined : nameOf(entry.value);
     if (before?.seq === seq && before.value !== value && !isForced(partition)) {
-      this.violation ??= `${name} was told twice of seq ${seq} of ${key}: ${before.value}, ${value}`;
+      this.violation ??=
+        `${name} was told twice of seq ${seq} of ${key}: ${before.value}, ${value}`;
     }
     this.#told.set(key, { seq, value, expires: entry.expiresAtMs !== 0 });
   }

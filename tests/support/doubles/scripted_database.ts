@@ -6,7 +6,13 @@
  * @module
  */
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
-import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "../../../shared/database/database.ts";
+import type {
+  CountRequest,
+  Database,
+  ScanPage,
+  ScanRequest,
+  Watch,
+} from "../../../shared/database/database.ts";
 import { type Entry, isLive } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../shared/base/errors.ts";

@@ -158,7 +158,10 @@ Deno.test("watch: a token of another lineage begins with reset (rule V5)", async
   const before = watch(cluster, { prefixes: [""] });
   await cluster.run(200);
   before.close();
-  cluster.configure(0, { term: cluster.config(0).term + 1, forcedTerm: cluster.config(0).term + 1 });
+  cluster.configure(0, {
+    term: cluster.config(0).term + 1,
+    forcedTerm: cluster.config(0).term + 1,
+  });
   await cluster.run(500);
   const after = watch(cluster, { prefixes: [""], token: before.token() });
   await cluster.run(1_000);

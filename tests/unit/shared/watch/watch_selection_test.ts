@@ -44,6 +44,9 @@ Deno.test("watch selection: keys alone concern only their partitions", () => {
 Deno.test("watch selection: nothing, and too much, is refused", () => {
   const many = Array.from({ length: WATCH_SELECTORS_MAX + 1 }, (_, i) => `k${i}`);
   for (const selection of [{}, { keys: [] }, { keys: many }, { keys: [""] }]) {
-    assertEquals(assertThrows(() => checkSelection("watch", selection), KvError).code, "bad_request");
+    assertEquals(
+      assertThrows(() => checkSelection("watch", selection), KvError).code,
+      "bad_request",
+    );
   }
 });
