@@ -92,6 +92,13 @@ export type {
   KeysOptions,
   ScanOptions,
 } from "./library/ordered_scan.ts";
+export type {
+  WatchDelete,
+  WatchEvent,
+  WatchNotice,
+  WatchOptions,
+  WatchPut,
+} from "./library/watching.ts";
 export type { MetricDocument, MetricFamily } from "../shared/metrics/metric_document.ts";
 export type { SlowRequest } from "../shared/metrics/slow_log.ts";
 export { ERROR_CODES, KvError } from "../shared/base/errors.ts";

@@ -118,6 +118,9 @@ export class ClientRequests {
       case "transaction_status":
       case "scan_node":
       case "count_node":
+      case "watch_node":
+      case "watch":
+      case "unwatch":
       case "pubsub":
         throw new KvError(
           "bad_request",

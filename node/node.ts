@@ -52,6 +52,7 @@ import { Compaction } from "./maintenance/compaction.ts";
 import { Scrubber } from "./maintenance/scrubber.ts";
 import { Lease, type Moment } from "./membership/lease.ts";
 import { NodeScans } from "./scans/node_scans.ts";
+import { NodeWatch } from "./watch/node_watch.ts";
 import { errorReply } from "../shared/operations/operation.ts";
 import type { GroupCommit, OpenedPartitions } from "./storage/partition_store.ts";
 import { Peers } from "./peers/peers.ts";
@@ -114,6 +115,8 @@ export class Node {
   readonly work: WorkScheduler;
   /** Scans and counts of all that this node is primary of. */
   readonly scans: NodeScans;
+  /** Watches of all that this node is primary of. */
+  readonly watch: NodeWatch;
   readonly #standalone: boolean;
   /** What an earlier process went by. It vouches for whom to follow until a map comes, and for nothing else. */
   readonly keptMap: ClusterMap | undefined;
@@ -226,7 +229,10 @@ export class Node {
       hasLease: () => this.hasLease,
       isDiskWell: () => this.#disk.writable,
       onTerm: (partition, term) => this.#outbox.onTerm(partition, term),
-      onPrimaryLost: (partition) => this.onPrimaryLost(partition),
+      onPrimaryLost: (partition) => {
+        this.watch.onPrimaryLost(partition);
+        this.onPrimaryLost(partition);
+      },
       onCleared: () => this.#peers.updateLinks(),
     });
     this.#scrubber = new Scrubber({
@@ -251,6 +257,14 @@ export class Node {
       primary: (partition) => this.#replicas.get(partition)?.primary,
       onDamaged: (partition, error) =>
         this.#replicas.get(partition)?.onReadFailed("scan", error) ?? true,
+    });
+    this.watch = new NodeWatch({
+      clock,
+      partitionCount: () => this.#owner.partitionCount(),
+      primary: (partition) => this.#replicas.get(partition)?.primary,
+      onDamaged: (partition, error) => {
+        this.#replicas.get(partition)?.onReadFailed("watch", error);
+      },
     });
     this.#lastTickMs = clock.monotonicMs();
     this.#timers.push(
@@ -427,6 +441,7 @@ export class Node {
     this.#expiry.tick();
     this.#compaction.tick(nowMs);
     this.scans.tick(nowMs);
+    this.watch.tick(nowMs);
     this.#snapshots.tick(nowMs);
     this.#resynced.report(
       (node) => this.#isFilling(node),
@@ -548,6 +563,7 @@ export class Node {
   /** Ends it: links, timers, and what waits for the disk. */
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
+    this.watch.close();
     this.#peers.close();
     this.#owner.transfers.close();
     this.#snapshots.closeAll();

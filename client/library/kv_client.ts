@@ -69,6 +69,8 @@ import {
   toKvEntry,
 } from "./ordered_scan.ts";
 
+import { type WatchEvent, watchEvents, type WatchOptions } from "./watching.ts";
+
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -779,6 +781,28 @@ export class KvClient implements AsyncDisposable {
   ): Promise<BackupSummary> {
     this.#sender.checkOpen();
     return await runBackup(this.#deps, write, options);
+  }
+
+  /**
+   * The changes of keys as they are committed, of each key in order. A watch goes on by itself after failures, from
+   * where it was; it ends with the loop, the signal, or the client. A loop that is too slow is not told every version
+   * of a key, but always the newest. docs/watch.md says what is promised.
+   *
+   * @throws {KvError} `bad_request` if nothing is selected, or the token is none; `forbidden`; `unavailable` when the
+   * client is closed
+   *
+   * @example
+   * ```ts
+   * await kv.put("flag:dark", "on");
+   * for await (const event of kv.watch({ prefix: "flag:", snapshot: true })) {
+   *   if (event.type === "put") console.log(event.key, event.version > 0); // flag:dark true
+   *   if (event.type === "level") break;
+   * }
+   * ```
+   */
+  watch(options: WatchOptions): AsyncGenerator<WatchEvent, void, void> {
+    this.#sender.checkOpen();
+    return watchEvents(this.#database, options);
   }
 
   /**

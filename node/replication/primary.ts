@@ -35,7 +35,7 @@ import { UnconfirmedReads } from "../requests/unconfirmed_reads.ts";
 import { type Timed, type Waiting, WaitingRequests } from "../requests/waiting_requests.ts";
 import { RangeReader } from "../requests/range_reader.ts";
 import { WriteProposer } from "../requests/write_proposer.ts";
-import { WriteQueue } from "../requests/write_queue.ts";
+import { type CommitObserver, WriteQueue } from "../requests/write_queue.ts";
 import type { IntentTable } from "../transactions/intent_table.ts";
 import { KeyQueue } from "../transactions/key_queue.ts";
 import { PartitionTransactions } from "../transactions/partition_transactions.ts";
@@ -65,6 +65,8 @@ export class Primary implements StreamOwner {
   notPrimary: Reply | undefined;
   /** Set by the owner: a read of this node's data failed. True if it is damaged and others take over. */
   onReadFailed: (what: string, error: unknown) => boolean = () => false;
+  /** Told of what is committed from now on, if somebody watches the partition. */
+  observer: CommitObserver | undefined;
   /** What a value may grow to. */
   valueBytesMax = VALUE_BYTES_MAX;
   /** Which client sessions the partition remembers. */
@@ -298,7 +300,8 @@ export class Primary implements StreamOwner {
     }
     if (upto <= state.commitSeq) return;
     this.store.setState({ commitSeq: upto });
-    this.#writes.commit(upto, this.#proposer.whyNotSure());
+    this.#writes.commit(upto, this.#proposer.whyNotSure(), this.observer);
+    this.observer?.advanced();
     this.transactions.onCommitted();
     this.#release();
     if (this.phase === "draining" && this.#writes.size === 0) this.#reportDrained();

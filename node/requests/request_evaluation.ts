@@ -16,8 +16,8 @@ import {
 } from "../../shared/limits/requests.ts";
 import type { KeyRequest, Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
 import {
-  DELETION,
   errorReply,
+  EXPIRY,
   liveEntry,
   type Operation,
   type OperationContext,
@@ -69,7 +69,7 @@ export function evaluateWrite(
   }
   // That a key has expired is decided for all replicas by deleting it.
   const expired = found !== undefined && live === undefined && !isTombstone(found);
-  const changes = expired ? [{ key, write: DELETION }] : [];
+  const changes = expired ? [{ key, write: EXPIRY }] : [];
   return { changes, writes: false, answer: outcome.answer, keys: [key] };
 }
 
@@ -227,7 +227,7 @@ class Overlay {
     const live = liveEntry(found, this.#wallMs);
     this.#seen.set(key, live);
     if (found !== undefined && live === undefined && !isTombstone(found)) {
-      const change = { key, write: DELETION };
+      const change = { key, write: EXPIRY };
       this.#changes.push(change);
       this.#expired.push(change);
     }

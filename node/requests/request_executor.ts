@@ -12,8 +12,8 @@ import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { invariant } from "../../shared/base/errors.ts";
 import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import {
-  DELETION,
   errorReply,
+  EXPIRY,
   liveEntry,
   type ReadOperation,
 } from "../../shared/operations/operation.ts";
@@ -228,7 +228,7 @@ export class RequestExecutor {
     if (entry !== undefined && live === undefined && !isTombstone(entry)) {
       // The entry has expired. Deleting it decides this once, for all replicas and later primaries.
       const gone = operation.read(request, undefined, wallMs);
-      this.#proposeExpired(request, [{ key, write: DELETION }], wallMs, gone, reply);
+      this.#proposeExpired(request, [{ key, write: EXPIRY }], wallMs, gone, reply);
     } else if (newest === undefined) reply(operation.read(request, live, wallMs));
     else {
       // Rule R1.

@@ -19,7 +19,7 @@ import { IN_FLIGHT_ENTRIES_MAX } from "../../shared/limits/replication.ts";
 import { GROUP_BYTES_SURE, GROUP_WIRE_BYTES_MAX } from "../../shared/limits/requests.ts";
 import { DISK_HANDOVER_MS, EXPIRED_PER_WRITE } from "../../shared/limits/storage.ts";
 import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
-import { DELETION, errorReply, writeReply } from "../../shared/operations/operation.ts";
+import { DELETION, errorReply, EXPIRY, writeReply } from "../../shared/operations/operation.ts";
 import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -185,6 +185,7 @@ export class WriteProposer {
         early,
         deadlineMs,
         waiters: undefined,
+        ends: entry.seq === newLastSeq,
         committed: false,
         next: undefined,
       });
@@ -279,7 +280,7 @@ export class WriteProposer {
       try {
         const entry = this.#owner.store.get(key);
         if (entry !== undefined && !isTombstone(entry) && !isLive(entry, wallMs)) {
-          changes.push({ key, write: DELETION });
+          changes.push({ key, write: EXPIRY });
         }
       } catch (error) {
         failureOf(error);

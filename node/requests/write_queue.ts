@@ -36,9 +36,19 @@ export interface InFlight {
   readonly deadlineMs: number;
   /** What goes on when it is committed: reads of its key, refusals based on it. */
   waiters: Waiting[] | undefined;
+  /** Whether it is the last of those that were written together. */
+  readonly ends: boolean;
   committed: boolean;
   /** Filled in by the queue. */
   next: InFlight | undefined;
+}
+
+/** Told of each write of a partition when it is committed, in the order of their seqs. */
+export interface CommitObserver {
+  /** @param ends whether it is the last of those that were written together (rule W6) */
+  committed(entry: Entry, ends: boolean): void;
+  /** Everything that can be committed now was told. */
+  advanced(): void;
 }
 
 /** What a write that is not committed takes of its node's budget. */
@@ -120,12 +130,14 @@ export class WriteQueue {
    * Everything up to `seq` is committed: answers. What waited for that is released, to be taken.
    *
    * @param instead what the writes' clients are told in place of their answers
+   * @param observer told of each write, before its client is
    */
-  commit(seq: number, instead?: Reply): void {
+  commit(seq: number, instead?: Reply, observer?: CommitObserver): void {
     for (let write = this.#first; write !== undefined; write = this.#first) {
       if (write.entry.seq > seq) return;
       this.#takeFirst(write);
       write.committed = true;
+      observer?.committed(write.entry, write.ends);
       this.#budget.give(inFlightBytes(write.entry));
       answer(write, instead);
       const { waiters } = write;

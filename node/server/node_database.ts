@@ -13,6 +13,7 @@ import type {
   Database,
   ScanPage,
   ScanRequest,
+  Watch,
 } from "../../shared/database/database.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
@@ -35,12 +36,23 @@ import {
 } from "../../shared/validation/request_checks.ts";
 import { repeatOf } from "../../shared/operations/repeat.ts";
 import { withLeadingKey } from "../../shared/validation/transaction_checks.ts";
+import { isAbandoned } from "../../shared/wire/caller.ts";
+import { WATCH_WAIT_MS, WATCH_WAIT_MS_MAX } from "../../shared/limits/watch.ts";
+import type { WatchRequest } from "../../shared/watch/watch_event.ts";
+import {
+  fromWirePosition,
+  toWirePosition,
+  type WatchPosition,
+} from "../../shared/watch/watch_position.ts";
+import { checkSelection } from "../../shared/watch/watch_selection.ts";
+import type { NodeWatch } from "../watch/node_watch.ts";
 import type { NodeScans } from "../scans/node_scans.ts";
 
 /** What the database needs of the node core. */
 export interface DatabaseNode {
   readonly nodeId: NodeId;
   readonly scans: Pick<NodeScans, "scan" | "count">;
+  readonly watch: Pick<NodeWatch, "poll" | "close">;
   map(): ClusterMap | undefined;
   execute(request: RoutedRequest, reply: ReplyTo): void;
 }
@@ -82,7 +94,7 @@ export class NodeDatabase implements Database {
         map: () => node.map(),
         refresh: () => forwarder.refresh(),
         request: (to, message, timeoutMs, done) => {
-          if (to === node.nodeId) this.#askHere(message as ScanMessage, done);
+          if (to === node.nodeId) this.#askHere(message as PieceMessage, done);
           else forwarder.request(to, message, timeoutMs, done);
         },
       },
@@ -145,18 +157,32 @@ export class NodeDatabase implements Database {
     return this.#cluster.count(request, timeoutMs, done);
   }
 
-  /** Scans and counts end. */
+  watch(request: WatchRequest): Watch {
+    return this.#cluster.watch(request);
+  }
+
+  /** Watches end: this node is stopping. */
+  closeWatches(): void {
+    this.#cluster.closeWatches();
+  }
+
+  /** Scans, counts and watches end. */
   close(): void {
     this.#cluster.close();
   }
 
-  /** A piece of a scan or count, of this node's partitions. @throws {KvError} `bad_request` */
-  serveNode(request: ScanMessage, reply: ReplyTo): void {
-    checkKeyBounds(request);
+  /** A piece of a scan, count or watch, of this node's partitions. @throws {KvError} `bad_request` */
+  serveNode(request: PieceMessage, reply: ReplyTo): void {
+    if (request.req_type === "watch_node") checkSelection(request.req_type, request);
+    else checkKeyBounds(request);
     this.#askHere(request, reply);
   }
 
-  #askHere(request: ScanMessage, reply: ReplyTo): void {
+  #askHere(request: PieceMessage, reply: ReplyTo): void {
+    if (request.req_type === "watch_node") {
+      this.#watchHere(request, reply);
+      return;
+    }
     const { scans } = this.#options.node;
     const partitions = this.#partitions(request);
     if (request.req_type === "count_node") {
@@ -181,15 +207,50 @@ export class NodeDatabase implements Database {
     });
   }
 
-  #partitions(request: ScanMessage): PartitionSet {
-    const map = this.map();
-    if (map === undefined) {
-      throw new KvError(
-        "unavailable",
-        `${request.req_type}: this node has not joined its cluster yet`,
-      );
+  #watchHere(request: Message<"watch_node">, reply: ReplyTo): void {
+    const { partitionCount } = this.#joinedMap(request.req_type).settings;
+    const { wait_ms: waitMs = WATCH_WAIT_MS } = request;
+    const positions = new Map<number, WatchPosition | undefined>();
+    for (const wire of request.positions) {
+      if (wire[0] >= partitionCount) {
+        throw new KvError(
+          "bad_request",
+          `watch_node: there is no partition ${wire[0]}: the cluster has ${partitionCount}`,
+        );
+      }
+      positions.set(wire[0], fromWirePosition(wire));
     }
-    const { partitionCount } = map.settings;
+    const question = { selection: request, positions, isAbandoned: () => isAbandoned(request) };
+    this.#options.node.watch.poll(question, Math.min(waitMs, WATCH_WAIT_MS_MAX), (answer) => {
+      if ("req_type" in answer) {
+        reply(answer);
+        return;
+      }
+      const refused = new PartitionSet(partitionCount);
+      for (const partition of answer.refused) refused.add(partition);
+      const { entries, reset, more } = answer;
+      reply({
+        req_type: "changes",
+        entries: [],
+        ...(entries.length === 0 ? {} : { local_entries: entries }),
+        positions: [...answer.positions].map(([partition, position]) =>
+          toWirePosition(partition, position)
+        ),
+        ...(refused.size === 0 ? {} : { refused: refused.toText() }),
+        ...(reset ? { reset } : {}),
+        ...(more ? { more } : {}),
+      });
+    });
+  }
+
+  #joinedMap(what: string): ClusterMap {
+    const map = this.map();
+    if (map !== undefined) return map;
+    throw new KvError("unavailable", `${what}: this node has not joined its cluster yet`);
+  }
+
+  #partitions(request: ScanMessage): PartitionSet {
+    const { partitionCount } = this.#joinedMap(request.req_type).settings;
     return request.partitions === undefined
       ? PartitionSet.all(partitionCount)
       : PartitionSet.fromText(request.partitions, partitionCount);
@@ -198,6 +259,8 @@ export class NodeDatabase implements Database {
 
 /** A request of another node, or of a client that asks all nodes itself. */
 type ScanMessage = Message<"scan_node" | "count_node">;
+/** As {@linkcode ScanMessage}, or a watcher's question. */
+type PieceMessage = ScanMessage | Message<"watch_node">;
 
 /** Whether another attempt, of a request that may be repeated, may find out what came of this one. */
 function isUnknown(reply: Reply): boolean {

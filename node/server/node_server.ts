@@ -47,6 +47,7 @@ import {
   type RequestLimits,
 } from "../../shared/validation/request_checks.ts";
 import { serveCount, serveDeleteMatching, serveScan } from "../../shared/server/scan_requests.ts";
+import { WireWatches } from "../../shared/server/wire_watches.ts";
 import { Draining } from "../../shared/server/draining.ts";
 import { greet, type Greeted, type Identity } from "../../shared/server/handshake.ts";
 import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
@@ -110,6 +111,7 @@ export class NodeServer {
   readonly #logins: WireLogins | undefined;
   /** What this process is, to whoever says hello. */
   readonly #greeted: Greeted;
+  readonly #watches = new WireWatches();
   readonly #counts = { requests: 0, forwarded: 0 };
 
   /** @param given `work` gives heavy work its turns; the process has one; default: one of its own */
@@ -187,6 +189,8 @@ export class NodeServer {
    * @returns how many were left when the time was over
    */
   drain(): Promise<number> {
+    this.database.closeWatches();
+    this.#node.watch.close();
     return this.#draining.drain();
   }
 
@@ -206,7 +210,11 @@ export class NodeServer {
         if (takeOver instanceof Function) this.#draining.delete(server);
         return takeOver;
       },
-      onClose: () => this.#draining.delete(server),
+      onClose: (_, connection) => {
+        this.#draining.delete(server);
+        this.#watches.onClose(connection);
+      },
+      onDrain: (connection) => this.#watches.onDrain(connection),
     }, { budget: this.#options.admission.requests, seat });
     this.#draining.add(server);
   }
@@ -244,8 +252,19 @@ export class NodeServer {
           request,
           reply,
         );
+      case "watch":
+        return this.#watches.begin(
+          this.database,
+          request,
+          connection,
+          () => this.#logins?.whyRefused(request, connection),
+          reply,
+        );
+      case "unwatch":
+        return this.#watches.end(request, connection, reply);
       case "scan_node":
       case "count_node":
+      case "watch_node":
         return this.#onPiece(request, reply);
       case "batch":
         return executeBatch(this.#deps.clock, request, (one, answer) => {
@@ -339,7 +358,7 @@ export class NodeServer {
   }
 
   /** A piece of a scan, of this node's partitions, or of another's that the sender cannot reach. */
-  #onPiece(request: Message<"scan_node" | "count_node">, reply: ReplyTo): void {
+  #onPiece(request: Message<"scan_node" | "count_node" | "watch_node">, reply: ReplyTo): void {
     const { id: _, of, ...piece } = request;
     // JSON null stands for an absent field.
     if (typeof of !== "string" || of === this.#node.nodeId) {

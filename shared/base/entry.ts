@@ -7,6 +7,8 @@
 
 /** {@linkcode Entry.flags}: the key was deleted; `value` is empty. */
 export const TOMBSTONE = 1;
+/** Beside {@linkcode TOMBSTONE}: the key was deleted since it had expired. */
+export const EXPIRED = 2;
 
 /** The last write of a key. */
 export interface Entry {
@@ -31,6 +33,11 @@ export interface Entry {
 /** Whether the entry says that the key was deleted. */
 export function isTombstone(entry: Entry): boolean {
   return (entry.flags & TOMBSTONE) !== 0;
+}
+
+/** Whether the entry says that the key was deleted since it had expired. */
+export function isExpiry(entry: Entry): boolean {
+  return (entry.flags & EXPIRED) !== 0;
 }
 
 /** The version of the key as of this entry. Rule X8. */

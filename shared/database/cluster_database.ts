@@ -8,8 +8,10 @@ import type { ClusterCallDeps } from "./cluster_call.ts";
 import { ClusterCount } from "./cluster_count.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { ClusterScan } from "./cluster_scan.ts";
-import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import { ClusterWatch } from "./cluster_watch.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "./database.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
+import type { WatchRequest } from "../watch/watch_event.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 
 /** What a database needs. */
@@ -24,6 +26,7 @@ export interface ClusterDatabaseDeps extends Omit<ClusterCallDeps, "work"> {
 export class ClusterDatabase implements Database {
   readonly #deps: ClusterDatabaseDeps & ClusterCallDeps;
   readonly #calls = new Set<ClusterScan | ClusterCount>();
+  readonly #watches = new Set<ClusterWatch>();
   #closed = false;
 
   constructor(deps: ClusterDatabaseDeps) {
@@ -56,10 +59,24 @@ export class ClusterDatabase implements Database {
     return this.#begin(count);
   }
 
-  /** Scans and counts under way end with `unavailable`, and so do all that follow. */
+  watch(request: WatchRequest): Watch {
+    const watch = new ClusterWatch(this.#deps, request);
+    this.#watches.add(watch);
+    watch.onEnd = () => this.#watches.delete(watch);
+    if (this.#closed) watch.fail(CLOSED);
+    return watch;
+  }
+
+  /** Scans, counts and watches under way end with `unavailable`, and so do all that follow. */
   close(): void {
     this.#closed = true;
     for (const call of [...this.#calls]) call.fail(CLOSED);
+    this.closeWatches();
+  }
+
+  /** Watches under way end with `unavailable`. */
+  closeWatches(): void {
+    for (const watch of this.#watches) watch.fail(CLOSED);
   }
 
   #begin(call: ClusterScan | ClusterCount): () => void {

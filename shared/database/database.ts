@@ -6,6 +6,7 @@
  */
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import type { Entry } from "../base/entry.ts";
+import type { WatchedEvent, WatchRequest } from "../watch/watch_event.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
 
 /** Which keys a scan returns, and how many at a time. Keys are compared by the bytes of their UTF-8. */
@@ -34,6 +35,17 @@ export interface ScanPage {
   readonly entries: readonly Entry[];
   /** The `after` of the next page; undefined if this was the last one. */
   readonly next: string | undefined;
+}
+
+/** A watch. Nothing is fetched beyond what fills one answer of each node until the caller has taken what there is. */
+export interface Watch {
+  /**
+   * Gives what there is, at once or as soon as there is something. Called again only after `done` was. After an error
+   * the watch is over.
+   */
+  next(done: (events: readonly WatchedEvent[] | Message<"error">) => void): void;
+  /** Ends it; `done` is not called any more. */
+  close(): void;
 }
 
 /** The cluster. */
@@ -65,4 +77,10 @@ export interface Database {
     timeoutMs: number,
     done: (result: number | Message<"error">) => void,
   ): () => void;
+  /**
+   * Watches keys, wherever they live, until it is closed.
+   *
+   * @throws {KvError} `bad_request`; `forbidden`
+   */
+  watch(request: WatchRequest): Watch;
 }

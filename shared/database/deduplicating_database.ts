@@ -6,9 +6,10 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
-import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "./database.ts";
 import { ClientSessions } from "./client_sessions.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
+import type { WatchRequest } from "../watch/watch_event.ts";
 import { harmsTwice } from "../operations/repeat.ts";
 
 /**
@@ -64,6 +65,10 @@ export class DeduplicatingDatabase implements Database {
     done: (result: number | Message<"error">) => void,
   ): () => void {
     return this.#inner.count(request, timeoutMs, done);
+  }
+
+  watch(request: WatchRequest): Watch {
+    return this.#inner.watch(request);
   }
 
   /** Where there is no other node, nobody can take a request up again. */

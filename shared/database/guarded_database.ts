@@ -6,12 +6,13 @@
  * @module
  */
 import type { ClusterMap } from "../cluster/cluster_map.ts";
+import type { WatchRequest } from "../watch/watch_event.ts";
 import type { KvError } from "../base/errors.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import type { KeyRequest, Message, Reply, Request } from "../wire/messages.ts";
 import { ON_BEHALF } from "../wire/on_behalf.ts";
 import { forUser } from "./for_user.ts";
-import type { CountRequest, Database, ScanPage, ScanRequest } from "./database.ts";
+import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "./database.ts";
 
 /** Who judges. */
 export interface Guard {
@@ -69,6 +70,28 @@ export class GuardedDatabase implements Database {
     if (refusal === undefined) return this.#inner.count(this.#stamped(request), timeoutMs, done);
     done(toErrorReply(refusal));
     return () => {};
+  }
+
+  watch(request: WatchRequest): Watch {
+    const { keys, prefixes } = request;
+    const whyRefused = () => this.#guard.whyRefused({ req_type: "watch", keys, prefixes });
+    const refusal = whyRefused();
+    if (refusal !== undefined) throw refusal;
+    const inner = this.#inner.watch(this.#stamped(request));
+    return {
+      // Judged anew at every event: the user's rights may have changed.
+      next: (done) =>
+        inner.next((events) => {
+          const refused = whyRefused();
+          if (refused === undefined) {
+            done(events);
+            return;
+          }
+          inner.close();
+          done(toErrorReply(refused));
+        }),
+      close: () => inner.close(),
+    };
   }
 
   #stamped<R extends object>(request: R): R {

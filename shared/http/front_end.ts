@@ -15,7 +15,13 @@ import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
 import type { Logger } from "../platform/logger.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../platform/random.ts";
-import { type HttpSite, type Method, type Methods, Services } from "./endpoints/endpoint.ts";
+import {
+  type Endpoint,
+  type HttpSite,
+  type Method,
+  type Methods,
+  Services,
+} from "./endpoints/endpoint.ts";
 import { type AccessControl, DELETE_ALL } from "../security/access_control.ts";
 import { ENDPOINT_NEEDS, type Need } from "../security/needs.ts";
 import { HttpLogins } from "./logins.ts";
@@ -26,6 +32,7 @@ import {
   optionsResponse,
   type OriginRules,
 } from "./protocol/origins.ts";
+import { repeatableNames } from "./protocol/parameters.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 import { DATABASE_PATH, KEY_PATH, ROUTES } from "./endpoints/routes.ts";
 import {
@@ -173,10 +180,10 @@ export class HttpFrontEnd {
     if (this.#logins !== undefined) {
       const need = ENDPOINT_NEEDS[`${method} ${route}`];
       const guarded = await this.#admit(need, request, services, this.#logins, caller);
-      return await endpoint.run({ request, key, services: guarded }, queryParameters(target.query));
+      return await endpoint.run({ request, key, services: guarded }, queryOf(target, endpoint));
     }
     const call = { request, key, services };
-    return await endpoint.run(call, queryParameters(target.query));
+    return await endpoint.run(call, queryOf(target, endpoint));
   }
 
   /**
@@ -203,7 +210,8 @@ export class HttpFrontEnd {
     const principal = caller && await http.principalOf(request, caller);
     const rights = principal?.rights();
     if (caller === undefined || rights === undefined) throw NOT_LOGGED_IN;
-    const isDatabases = need === "requests" || (typeof need === "object" && "range" in need);
+    const isDatabases = need === "requests" ||
+      (typeof need === "object" && ("range" in need || "selection" in need));
     const mayDoIt = need === "login" || isDatabases || rights.isAdmin ||
       (need === "monitor" && rights.mayMonitor);
     if (!mayDoIt) {
@@ -243,6 +251,10 @@ export class HttpFrontEnd {
     }
     return known;
   }
+}
+
+function queryOf({ query }: Target, { parameters }: Endpoint): Map<string, string> {
+  return queryParameters(query, repeatableNames(parameters));
 }
 
 function placeOf({ path }: Target): Place {

@@ -38,3 +38,5 @@ export const CONSOLE_GAP_MS_MAX = 15_000;
 export const CONSOLE_PARTITIONS_MAX = 4_096;
 /** Operations that the console lists, the most frequent. */
 export const CONSOLE_OPERATIONS_MAX = 12;
+/** A browser whose stream of events has ended connects again after this time. */
+export const SSE_RETRY_MS = 1_000;

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Entry } from "../base/entry.ts";
-import { isLive, NO_VALUE, TOMBSTONE, versionOf } from "../base/entry.ts";
+import { EXPIRED, isLive, NO_VALUE, TOMBSTONE, versionOf } from "../base/entry.ts";
 import { type ErrorCode, KvError } from "../base/errors.ts";
 import {
   date,
@@ -237,6 +237,8 @@ export function valueOf(
 
 /** A write that deletes. */
 export const DELETION: Write = { flags: TOMBSTONE, value: NO_VALUE, expiresAtMs: 0 };
+/** The deletion of a key that has expired. */
+export const EXPIRY: Write = { flags: TOMBSTONE | EXPIRED, value: NO_VALUE, expiresAtMs: 0 };
 
 /** A write of a value; if the value has already expired, the write is a deletion. */
 export function valueWrite(

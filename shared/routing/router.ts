@@ -74,6 +74,8 @@ export interface RouterOptions {
   readonly connections?: NodeConnectionHandlers | undefined;
 }
 
+/** What is asked of each node by itself, and may go by way of another one. */
+const PIECES: readonly unknown[] = ["scan_node", "count_node", "watch_node"];
 const CLOSED = "this client is closed";
 
 /** Routes requests by key. */
@@ -179,7 +181,7 @@ export class Router {
     const client = this.#closed ? undefined : this.#pool.client(node);
     if (client !== undefined) {
       const isPiece = "req_type" in message && !("of" in message) &&
-        (message.req_type === "scan_node" || message.req_type === "count_node");
+        PIECES.includes(message.req_type);
       const via = isPiece ? this.#targets.wayRound(this.#map, node, undefined) : undefined;
       const piece: object = via === undefined ? message : { ...message, of: node };
       const way = via === undefined ? client : this.#pool.client(via) ?? client;

@@ -20,6 +20,7 @@ import {
   text,
   uint,
 } from "./fields.ts";
+import { positions } from "./watch_fields.ts";
 
 /**
  * Who sends a message to whom: `request` and `reply` between anybody and a server; `downstream` from a primary to
@@ -134,6 +135,21 @@ export const REPLY_MESSAGES = {
     term: optional(uint),
     /** For `read_ranges`: how many of the entries are of each range. */
     counts: optional(array<number>()),
+  }),
+  /** What a watcher is told: see watch_messages.ts. */
+  changes: message(1, "reply", {
+    /** Of each partition in the order of their seqs. */
+    entries: array<WireEntry>(),
+    /** In place of `entries`, which is empty then. */
+    local_entries: localEntries,
+    /** Where the watcher stands now; partitions in which nothing has changed are left out. */
+    positions,
+    /** The partitions that this node does not serve. */
+    refused: optional(text),
+    /** What lies between is not known any more: the watcher must be told everything anew. */
+    reset: optional(flag),
+    /** More was there when this was asked. */
+    more: optional(flag),
   }),
 } as const satisfies Record<string, MessageSpec>;
 

@@ -60,6 +60,7 @@ export function whyForbidden(request: Request, rights: Rights | undefined): KvEr
       break;
   }
   if ("named" in need) return refusal(request, "admin", "the cluster");
+  if ("selection" in need) return whySelectionForbidden(request, need.selection, rights);
   return whyRangeForbidden(request, need.range, rights);
 }
 
@@ -122,6 +123,31 @@ function whyRangeForbidden(
   });
   for (const right of needed) {
     if (!rights.allowsRange(right, range)) return refusal(request, right, "all of these keys");
+  }
+  return undefined;
+}
+
+/** JSON null stands for an absent field. */
+type Nullable<T> = { readonly [N in keyof T]: T[N] | null };
+
+/** What is watched is judged as what is scanned: each prefix is a range. */
+function whySelectionForbidden(
+  request: Request,
+  needed: readonly KeyRight[],
+  rights: Rights,
+): KvError | undefined {
+  const { keys, prefixes } = request as Nullable<Message<"watch_node" | "watch">>;
+  // What names nothing is judged as what names everything.
+  const ranges = (keys ?? []).length + (prefixes ?? []).length === 0 ? [""] : prefixes ?? [];
+  for (const right of needed) {
+    for (const key of keys ?? []) {
+      if (!rights.allowsKey(right, key)) return refusal(request, right, keyText(key));
+    }
+    for (const prefix of ranges) {
+      if (!rights.allowsRange(right, keyRange({ prefix }))) {
+        return refusal(request, right, "all of these keys");
+      }
+    }
   }
   return undefined;
 }

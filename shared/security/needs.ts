@@ -27,6 +27,8 @@ export type Need =
   | "monitor"
   /** These rights on every key between the bounds. */
   | { readonly range: readonly KeyRight[] }
+  /** These rights on each of `keys`, and on every key that begins with one of `prefixes`. */
+  | { readonly selection: readonly KeyRight[] }
   /** These rights on each key that the command names. */
   | { readonly named: readonly KeyRight[] };
 
@@ -89,6 +91,9 @@ export const MESSAGE_NEEDS: Readonly<Record<Request["req_type"], Need>> = {
   delete_matching: DELETE_RANGE,
   scan_node: READ_RANGE,
   count_node: READ_RANGE,
+  watch_node: { selection: ["read"] },
+  watch: { selection: ["read"] },
+  unwatch: "login",
   batch: "requests",
 
   /** Nodes ask each other; what a client publishes is judged where it asks. */
@@ -330,6 +335,7 @@ export const ENDPOINT_NEEDS: Readonly<Record<string, Need>> = {
   "GET /kv": READ_RANGE,
   "GET /keys": READ_RANGE,
   "GET /count": READ_RANGE,
+  "GET /watch": { selection: ["read"] },
   "DELETE /kv": DELETE_RANGE,
   "GET /kv/{key}": "requests",
   "PUT /kv/{key}": "requests",

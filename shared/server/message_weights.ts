@@ -5,6 +5,7 @@
  * @module
  */
 import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
+import { WATCH_POSITION_BYTES } from "../limits/watch.ts";
 import type { Reply } from "../wire/messages.ts";
 
 /** The approximate bytes of the value in a reply. */
@@ -32,11 +33,14 @@ export function lengthOf(reply: Reply): number {
 export function sizeOf(request: object): number {
   let size = REQUEST_OVERHEAD_BYTES;
   // The elements of a batch have not been looked at yet.
-  const { key, value, value64, bytes, requests } = request as { [field: string]: unknown };
+  const { key, value, value64, bytes, requests, positions } = request as {
+    [field: string]: unknown;
+  };
   if (typeof key === "string") size += key.length;
   if (typeof value === "string") size += value.length;
   if (typeof value64 === "string") size += value64.length;
   if (bytes instanceof Uint8Array) size += bytes.length;
+  if (Array.isArray(positions)) size += positions.length * WATCH_POSITION_BYTES;
   if (Array.isArray(requests)) {
     for (const inner of requests) {
       size += typeof inner === "object" && inner !== null ? sizeOf(inner) : REQUEST_OVERHEAD_BYTES;

@@ -266,7 +266,8 @@ export class RequestServer implements Retirable, Caller {
 
   /** Runs in its turn; nothing else of this connection runs before, nor, if it is heavy, before the answer. */
   #carryOutInTurn(request: Request, reply: (reply: Reply) => void): void {
-    const untilAnswered = this.#lengths.last === "heavy";
+    // What waits for something to happen holds nothing up.
+    const untilAnswered = this.#lengths.last === "heavy" && request.req_type !== "watch_node";
     this.#alone = true;
     this.connection.pause();
     const goOn = () => {

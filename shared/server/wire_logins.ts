@@ -52,6 +52,15 @@ export class WireLogins {
     return user === undefined ? this.principalOf(connection) : this.#access.userNamed(user);
   }
 
+  /** Why a request that goes on is refused by now; undefined if it is not. */
+  whyRefused(request: Request, connection: Connection): KvError | undefined {
+    return this.#access.whyRefused(
+      request,
+      this.principalFor(request, connection),
+      connection.remote,
+    );
+  }
+
   /**
    * Judges a request, and notes whose it is.
    *
@@ -98,7 +107,12 @@ export function admitRequest(
 /** What a member passes on for a user. All else that it asks, it asks for itself. */
 function isPassedOn(request: Request, member: MemberName): boolean {
   const { req_type: type } = request;
-  if (Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node") return true;
+  if (
+    Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node" ||
+    type === "watch_node"
+  ) {
+    return true;
+  }
   if (["get_map", "ping", "metrics", "pubsub"].includes(type)) return false;
   if (member.role === "coordinator" && isForActive(request)) return type !== "join";
   if (isPartRequest(request)) return false;

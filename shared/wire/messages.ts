@@ -16,6 +16,7 @@ import {
   SECURITY_MESSAGES,
   type WireGrant,
 } from "../schema/security_messages.ts";
+import { WATCH_MESSAGES } from "../schema/watch_messages.ts";
 import { PART_MESSAGES, type PartMessageName } from "../operations/part_messages.ts";
 import {
   operationMessages,
@@ -172,6 +173,9 @@ export const MESSAGES = {
   ...JOIN_MESSAGES,
   // Between coordinators, and about them: see coordinator_messages.ts.
   ...COORDINATOR_MESSAGES,
+
+  // Watches: see watch_messages.ts.
+  ...WATCH_MESSAGES,
 
   // To every peer that has said hello: this process stops. It answers what was asked; ask nothing more.
   closing: message(1, "push", {}),

@@ -42,9 +42,9 @@ function citations(texts: ReadonlyMap<string, string>, pattern: RegExp): [string
 }
 
 const documents = await Promise.all(
-  ["docs/replication.md", "docs/transactions.md", "docs/coordinators.md"].map((path) =>
-    Deno.readTextFile(path)
-  ),
+  ["docs/replication.md", "docs/transactions.md", "docs/coordinators.md", "docs/watch.md"].map((
+    path,
+  ) => Deno.readTextFile(path)),
 );
 const defined = documents.flatMap((document) =>
   [...document.matchAll(DEFINED)].map(([, rule = ""]) => rule)

@@ -113,6 +113,11 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   delete_matching: REQUEST,
   scan_node: REQUEST,
   count_node: REQUEST,
+  watch_node: REQUEST,
+  watch: REQUEST,
+  unwatch: REQUEST,
+  changes: NEVER,
+  event: NEVER,
   // Each request inside is refused by itself.
   batch: REQUEST,
   ack: NEVER,

@@ -39,6 +39,7 @@ import { Nemesis } from "./faults/nemesis.ts";
 import { type Outage, OUTAGES } from "./faults/outages.ts";
 import { ServiceWatch } from "./checkers/service.ts";
 import { between, Scheduler } from "./sim/scheduler.ts";
+import type { Watcher } from "./workload/watcher.ts";
 import { NOT_IN_PAGE, type Scanner } from "./workload/scanner.ts";
 import { OPEN_AFTER_CLOSE_MS, whatIsOpen, whatIsQueued } from "./checkers/leaks.ts";
 import { judgeAtomic } from "./checkers/atomic_checker.ts";
@@ -71,6 +72,8 @@ const FORCED_TURNS = 3;
 const FORCED_PAUSE_MS = 5_000;
 /** From the end of the storm until an operator gives up what is lost. */
 const FORCE_AFTER_MS = 20_000;
+/** By then a watcher has taken what was written before, however slow it is, or has gone on from its token. */
+const WATCHERS_MS_MAX = 45_000;
 /** How long nodes may still write by themselves when nobody asks for anything any more. */
 const STILL_MS_MAX = 30_000;
 /** How long clients then still ask; every one of their requests must succeed. */
@@ -230,6 +233,7 @@ class Simulation {
   #atomic: AtomicWorkload | undefined;
   #lists: ListWorkload | undefined;
   #scanner: Scanner | undefined;
+  readonly #watchers: Watcher[] = [];
   readonly #large: boolean;
   readonly #pauseMsMax: number;
   #slices = 0;
@@ -341,6 +345,7 @@ class Simulation {
     this.#atomic.start();
     this.#lists.start();
     this.#scanner?.start();
+    for (const watcher of this.#watchers) watcher.start();
     this.#nemesis.begin();
     this.#adversary?.begin();
     const share = Math.min(1, 0.2 + 0.8 * this.#pauseMsMax / SHORT_PAUSE_MS);
@@ -432,6 +437,13 @@ class Simulation {
       this.#scanner = added.scanner;
       this.#clients.push(added.client);
     }
+    for (const slow of [false, true]) {
+      this.#watchers.push(this.#world.addWatcher(count + (slow ? 3 : 2), slow, {
+        random: new SeededRandom(seed * 5 + (slow ? 3 : 2)),
+        committed: (partition) => this.#invariants.committed(partition),
+        isForced: (partition) => this.#invariants.isForced(partition),
+      }));
+    }
     const clients = this.#clients.slice(0, count);
     const { alone } = this.#options;
     return new Workload(
@@ -462,6 +474,9 @@ class Simulation {
       if (this.#world.defect !== undefined) throw this.#world.defect;
       const wrong = this.#scanner?.violation;
       if (wrong !== undefined) throw new Violation(wrong);
+      for (const { violation } of this.#watchers) {
+        if (violation !== undefined) throw new Violation(violation);
+      }
     }
     return until?.() ?? true;
   }
@@ -967,6 +982,9 @@ class Simulation {
       ["client: page of a scan", scanner?.pages ?? 0],
       ["client: count", scanner?.counts ?? 0],
       ["client: backup of a partition", scanner?.backups ?? 0],
+      ["watcher: event", sumOf(this.#watchers, ({ events }) => events)],
+      ["watcher: reset", sumOf(this.#watchers, ({ resets }) => resets)],
+      ["watcher: goes on from a token", sumOf(this.#watchers, ({ resumed }) => resumed)],
     ];
     for (const { runtime } of members) {
       const stats = runtime?.node.stats() ?? {};
@@ -1042,6 +1060,23 @@ class Simulation {
     }
   }
 
+  /** Everything has been told by now, and nothing happens any more: each key's last state must be known. */
+  async #judgeWatchers(
+    held: Awaited<ReturnType<Workload["readAll"]>> | undefined,
+  ): Promise<void> {
+    const gone = this.#world.hosts.some((host) => host.gone);
+    await this.#pass(WATCHERS_MS_MAX);
+    for (const watcher of this.#watchers) {
+      watcher.stop();
+      if (watcher.levels === 0 && !gone) throw new Violation("a watcher was never level");
+      for (const [key, value] of held ?? []) {
+        if (value === undefined || value.refused !== undefined) continue;
+        const why = watcher.whyDiffers(key, value.value ?? undefined);
+        if (why !== undefined) throw new Violation(why, partitionOfKey(key, this.#world));
+      }
+    }
+  }
+
   /** Nobody asks any more: replicas, history, and what is left open. */
   async #finish(workload: Workload): Promise<void> {
     const world = this.#world;
@@ -1053,6 +1088,7 @@ class Simulation {
       throw new Violation("the last reads never end");
     }
     this.#judge(held);
+    await this.#judgeWatchers(held);
     let looked: boolean | undefined;
     this.#atomic?.lookAtAll().then((all) => looked = all);
     if (!await this.#pass(30_000, () => looked !== undefined)) {
@@ -1087,6 +1123,10 @@ class Simulation {
     const left = whatIsOpen(world, "closed");
     if (left !== undefined) throw new Violation(left);
   }
+}
+
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
 }
 
 function deadlinesBeyond(ms: number): WorkloadOptions {

@@ -48,7 +48,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ],
     ["operations"],
     ["wire", "security/login"],
-    ["arguments", "denokv", "discovery", "security", "validation", "http/protocol"],
+    ["arguments", "denokv", "discovery", "security", "validation", "watch", "http/protocol"],
     ["console", "database", "routing", "security/members"],
     ["server"],
     ["http/endpoints"],
@@ -62,6 +62,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [
       "peers",
       "scans",
+      "watch",
       "maintenance",
       "storage/leveldb",
       "resp/commands",

@@ -11,6 +11,7 @@ import {
   flag,
   optional,
   positiveUint,
+  text as textField,
 } from "../../../shared/schema/fields.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
 import { joinBytes } from "../../../shared/base/join_bytes.ts";
@@ -25,6 +26,7 @@ import { type Command, type CommandContext, ownValues } from "../command/command
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { printEither } from "./operation_commands.ts";
+import type { WatchEvent } from "../../library/watching.ts";
 import type { DeleteMatchingOptions } from "../../library/ordered_scan.ts";
 import { count, entryDocument, keyLabel, valueLabel } from "../command/output.ts";
 
@@ -33,6 +35,14 @@ const SCAN_FIELDS = {
   ...SCAN_ORDER_FIELDS,
   limit: described("At most this many keys", optional(positiveUint), { fallback: "all" }),
   keys_only: described("Without the values", optional(flag)),
+};
+
+const WATCH_FIELDS = {
+  key: described("This key alone", optional(textField)),
+  snapshot: described("Begin with the entries that are there", optional(flag)),
+  token: described("Go on behind the event that had this token", optional(textField)),
+  progress: described("Also say every few seconds that nothing has happened", optional(flag)),
+  limit: described("End after so many changes", optional(positiveUint), { fallback: "none" }),
 };
 
 const YES_FIELDS = {
@@ -57,6 +67,16 @@ export const SCAN_COMMANDS: readonly Command[] = [
       "JSON, or is base64:…",
     example: "scan user: --limit 100 --keys-only",
     run: runScan,
+  },
+  {
+    name: "watch",
+    arguments: [PREFIX],
+    options: ["json"],
+    own: wordFields(WATCH_FIELDS),
+    help: "the changes of keys as they happen: a line put, KEY, VALUE for each; Ctrl-C ends it",
+    answers: "delete and expired have no value; with --json one document per line, with its token",
+    example: "watch user: --snapshot",
+    run: runWatch,
   },
   {
     name: "count",
@@ -138,6 +158,45 @@ async function runScan(args: readonly Word[], context: CommandContext): Promise<
   }
   await waiting.flush();
   return EXIT.ok;
+}
+
+async function runWatch(args: readonly Word[], context: CommandContext): Promise<number> {
+  const { io, settings, signal, given } = context;
+  const { key, snapshot, token, progress = false, limit = Infinity }: {
+    key?: string;
+    snapshot?: boolean;
+    token?: string;
+    progress?: boolean;
+    limit?: number;
+  } = ownValues("watch", wordFields(WATCH_FIELDS), given);
+  const prefix = args[0]?.text;
+  if ((prefix === undefined) === (key === undefined)) {
+    throw new KvError("bad_request", 'watch: give a PREFIX ("" for all keys) or --key');
+  }
+  const client = await context.client();
+  const waiting = new Lines(io);
+  let left = limit;
+  for await (const event of client.watch({ prefix, key, snapshot, token, signal })) {
+    if (event.type === "progress" && !progress) continue;
+    if (settings.json) await waiting.add(JSON.stringify(watchDocument(event)));
+    else if (event.type === "put") {
+      await waiting.add(`put\t${keyLabel(event.key)}\t`, valueLabel(event.value));
+    } else if ("key" in event) await waiting.add(`${event.type}\t${keyLabel(event.key)}`);
+    else await waiting.add(`# ${event.type}`);
+    // Somebody looks at it.
+    await waiting.flush();
+    if ("key" in event) left--;
+    if (left <= 0) break;
+  }
+  return EXIT.ok;
+}
+
+function watchDocument(event: WatchEvent): object {
+  const { type, token } = event;
+  if (event.type === "put") return { type, ...entryDocument(event), token };
+  if (!("key" in event)) return { type, token };
+  const { key, version, timestampMs } = event;
+  return { type, key, version, timestamp: timestampMs, token };
 }
 
 /** The selection without the keys up to a given one, in the direction of the scan. */

@@ -183,6 +183,7 @@ export class Services {
       },
       scan: (request, timeoutMs, done) => inner.scan(request, timeoutMs, done),
       count: (request, timeoutMs, done) => inner.count(request, timeoutMs, done),
+      watch: (request) => inner.watch(request),
     };
     return new Services(clock, work, { ...site, database }, this);
   }

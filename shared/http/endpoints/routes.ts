@@ -19,6 +19,7 @@ import { getMetrics } from "./metrics_endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health_endpoints.ts";
 import { operationRoutes } from "./operation_endpoints.ts";
 import { openApiEndpoint } from "./openapi.ts";
+import { getWatch } from "./watch_endpoint.ts";
 import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
 
 /** The part before the key in the path of a key. */
@@ -32,6 +33,7 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/kv": { GET: listKeys, DELETE: deleteKeys },
   "/count": { GET: countKeys },
   "/keys": { GET: getKeys },
+  "/watch": { GET: getWatch },
   "/get": { GET: getByParameter },
   "/set": { POST: setByBody },
   "/delete": { DELETE: deleteByParameter },

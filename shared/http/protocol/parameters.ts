@@ -5,7 +5,7 @@
  * @module
  */
 import { KvError } from "../../base/errors.ts";
-import { quoted } from "./target.ts";
+import { formDecoded, quoted } from "./target.ts";
 
 /** A JSON Schema (2020-12), or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -14,6 +14,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 export interface Parameter<T> {
   readonly summary: string;
   readonly required: boolean;
+  /** It may be given several times; `parse` gets all values, still encoded, separated by `&`. */
+  readonly repeatable?: true;
   readonly schema: JsonSchema;
   /** The requirement, as it follows "must be". */
   readonly requires: string;
@@ -31,6 +33,11 @@ export type ParameterValues<P> = {
   readonly [N in keyof P]: P[N] extends Parameter<infer T> ? T : never;
 };
 
+/** The names of those that may be given several times. */
+export function repeatableNames(parameters: Parameters): readonly string[] {
+  return Object.keys(parameters).filter((name) => parameters[name]?.repeatable === true);
+}
+
 /** Any text, the empty one included. */
 export function textParameter(summary: string): Parameter<string | undefined> {
   return {
@@ -39,6 +46,18 @@ export function textParameter(summary: string): Parameter<string | undefined> {
     schema: { type: "string" },
     requires: "a text",
     parse: (text) => text,
+  };
+}
+
+/** Texts, one for each time that the parameter is given. */
+export function textsParameter(summary: string): Parameter<readonly string[] | undefined> {
+  return {
+    summary,
+    required: false,
+    repeatable: true,
+    schema: { type: "array", items: { type: "string" } },
+    requires: "texts",
+    parse: (text) => text.split("&").map(formDecoded),
   };
 }
 

@@ -54,22 +54,37 @@ export function percentDecoded(encoded: string, what: string): string {
 /**
  * The parameters of a query, in the form that HTML forms and URLSearchParams write.
  *
- * @throws {KvError} `bad_request` if one is given twice, or is wrongly encoded
+ * @param repeatable those that may be given several times: their values stay encoded, separated by `&`
+ * @throws {KvError} `bad_request` if another one is given twice, or one is wrongly encoded
  */
-export function queryParameters(query: string): Map<string, string> {
+export function queryParameters(
+  query: string,
+  repeatable: readonly string[] = [],
+): Map<string, string> {
   const parameters = new Map<string, string>();
   for (const part of query.split("&")) {
     if (part === "") continue;
     const at = part.indexOf("=");
-    const decoded = (text: string) => percentDecoded(text.replaceAll("+", " "), "the query");
-    const name = decoded(at < 0 ? part : part.slice(0, at));
-    const value = at < 0 ? "" : decoded(part.slice(at + 1));
-    if (parameters.has(name)) {
+    const name = formDecoded(at < 0 ? part : part.slice(0, at));
+    const encoded = at < 0 ? "" : part.slice(at + 1);
+    const isRepeatable = repeatable.includes(name);
+    const before = parameters.get(name);
+    const value = !isRepeatable
+      ? formDecoded(encoded)
+      : before === undefined
+      ? encoded
+      : `${before}&${encoded}`;
+    if (before !== undefined && !isRepeatable) {
       throw new KvError("bad_request", `the parameter ${quoted(name)} is there twice`);
     }
     parameters.set(name, value);
   }
   return parameters;
+}
+
+/** Decodes a part of a query. @throws {KvError} `bad_request` */
+export function formDecoded(encoded: string): string {
+  return percentDecoded(encoded.replaceAll("+", " "), "the query");
 }
 
 /** A text of the client in a message, shortened. */

@@ -83,6 +83,8 @@ export class Invariants {
   /** Where operations began that have not ended, as places in the history. */
   readonly #begun = new Map<number, number>();
   readonly #deletes = new Map<string, Deletes>();
+  /** The greatest commit seq of any replica, of each partition. */
+  readonly #committed: number[] = [];
   /** Partitions whose data an operator gave up. */
   readonly #forced = new Set<number>();
   #eventsRead = 0;
@@ -139,6 +141,16 @@ export class Invariants {
 
   processEnded(host: NodeHost): void {
     for (const serving of this.#serving) serving.delete(host);
+  }
+
+  /** The greatest seq of a partition that any replica has known to be committed. */
+  committed(partition: number): number {
+    return this.#committed[partition] ?? 0;
+  }
+
+  /** Whether the partition's data was given up. */
+  isForced(partition: number): boolean {
+    return this.#forced.has(partition);
   }
 
   /** The partition's data is given up: what was acknowledged until now is not promised any more. */
@@ -199,6 +211,7 @@ export class Invariants {
         }
         last.term = term;
         last.commitSeq = commitSeq;
+        if (commitSeq > this.committed(partition)) this.#committed[partition] = commitSeq;
         if (watermark > last.watermark) this.#world.coverage.hit("replica: tombstones dropped");
         last.watermark = watermark;
       }

@@ -62,6 +62,7 @@ import {
   spread,
   START_WALL_MS,
 } from "./scheduler.ts";
+import { Watcher, type WatcherDeps } from "../workload/watcher.ts";
 import { Scanner, type ScannerDeps } from "../workload/scanner.ts";
 import { SimDisk } from "./sim_disk.ts";
 import { SimFolder } from "./sim_folder.ts";
@@ -971,6 +972,34 @@ export class World {
       scanner: new Scanner({ ...deps, kv, clock, database, nowMs, router: backups }),
       client,
     };
+  }
+
+  /** A client that watches all keys. */
+  addWatcher(
+    index: number,
+    slow: boolean,
+    deps: Pick<WatcherDeps, "random" | "committed" | "isForced">,
+  ): Watcher {
+    const { client, router } = this.#addClient(index, "library", 1, true);
+    const { clock, name } = client;
+    const database = new ClusterDatabase({
+      clock,
+      random: deps.random,
+      router,
+      execute: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+    });
+    return new Watcher({
+      ...deps,
+      name: `watcher ${name}`,
+      clock,
+      slow,
+      partitions: this.shape.partitions,
+      watch: (request) => database.watch(request),
+      close: () => {
+        database.close();
+        client.kv.close();
+      },
+    });
   }
 
   #addClient(index: number, kind: ClientKind, concurrency: number, named: boolean) {

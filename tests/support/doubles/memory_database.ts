@@ -5,7 +5,7 @@
  * @module
  */
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
-import type { Database, ScanPage, ScanRequest } from "../../../shared/database/database.ts";
+import type { Database, ScanPage, ScanRequest, Watch } from "../../../shared/database/database.ts";
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { toKvError } from "../../../shared/base/errors.ts";
@@ -87,6 +87,18 @@ export class MemoryDatabase implements Database {
     const count = this.#matching(request).length;
     queueMicrotask(() => done(count));
     return () => {};
+  }
+
+  /** Nothing happens here: everything is told at once, and that is all. */
+  watch(): Watch {
+    let told = false;
+    return {
+      next(done) {
+        if (!told) queueMicrotask(() => done([{ type: "level", token: () => "AQ" }]));
+        told = true;
+      },
+      close() {},
+    };
   }
 
   #matching({ prefix = "", start, end }: Omit<ScanRequest, "limit">): Entry[] {

@@ -11,6 +11,7 @@ import type {
   Database,
   ScanPage,
   ScanRequest,
+  Watch,
 } from "../../../shared/database/database.ts";
 import { type Entry, isLive } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
@@ -102,6 +103,18 @@ export class ScriptedDatabase implements Database {
   ): () => void {
     done(this.#keys(request).length);
     return () => {};
+  }
+
+  /** Nothing happens here: everything is told at once, and that is all. */
+  watch(): Watch {
+    let told = false;
+    return {
+      next(done) {
+        if (!told) queueMicrotask(() => done([{ type: "level", token: () => "AQ" }]));
+        told = true;
+      },
+      close() {},
+    };
   }
 
   #keys({ prefix, start, end }: CountRequest): string[] {

@@ -24,6 +24,7 @@ function setUp() {
       early,
       deadlineMs: timeoutMs,
       waiters: undefined,
+      ends: true,
       committed: false,
       next: undefined,
     });

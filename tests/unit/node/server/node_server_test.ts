@@ -45,6 +45,7 @@ class Bench {
     const node: ServerNode = {
       nodeId: "n1",
       scans: { scan: () => {}, count: () => {} },
+      watch: { poll: () => {}, close: () => {} },
       map: () => this.map,
       execute: (request, reply) => {
         this.executed.push(request);

@@ -49,6 +49,7 @@ class Scene extends SecuredWire {
       node: {
         nodeId: "n1",
         scans: { scan: () => {}, count: () => {} },
+        watch: { poll: () => {}, close: () => {} },
         map: () => MAP,
         execute: (request, reply) => {
           this.executed.push(request);

@@ -1,0 +1,127 @@
+/**
+ * One watched partition at its primary: it keeps the newest committed writes, and wakes those that wait for some. It
+ * is there only while somebody watches, so that others' writes cost nothing more. Pure.
+ *
+ * Invariants: it belongs to one primary of one lineage, and ends with it; who waits here stands at the log's end.
+ *
+ * @module
+ */
+import type { Entry } from "../../shared/base/entry.ts";
+import type { WatchMatcher } from "../../shared/watch/watch_selection.ts";
+import type { Primary } from "../replication/primary.ts";
+import type { CommitObserver } from "../requests/write_queue.ts";
+import { CommitLog } from "./commit_log.ts";
+
+/** A question that waits for something to tell. */
+export interface Waiter {
+  readonly matches: WatchMatcher;
+  /** Nothing of the partition beyond `from`, up to `seq`, is for this one. */
+  passed(partition: number, from: number, seq: number): void;
+  /** There is something. */
+  wake(): void;
+}
+
+/** What bounds a feed's log. */
+export interface FeedBounds {
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+}
+
+/** Waits until everything up to a seq is committed. */
+interface Commitment {
+  readonly seq: number;
+  done(committed: boolean): void;
+}
+
+/** The lineage in which a primary's seqs mean something. Rule V5. */
+export function lineageOf({ config }: Primary): number {
+  return config.forcedTerm ?? 0;
+}
+
+/** See the top of this file. */
+export class PartitionFeed implements CommitObserver {
+  readonly primary: Primary;
+  readonly lineage: number;
+  readonly waiters = new Set<Waiter>();
+  /** When somebody last asked. */
+  askedMs: number;
+  /** Undefined until the primary serves. */
+  log: CommitLog | undefined;
+  readonly #bounds: FeedBounds;
+  readonly #onAdvanced: (feed: PartitionFeed) => void;
+  #commitments: Commitment[] = [];
+  /** Up to where the waiters were told. */
+  #told = 0;
+
+  /** @param onAdvanced writes were committed: the log is to be trimmed when those who wait have been answered */
+  constructor(
+    primary: Primary,
+    nowMs: number,
+    bounds: FeedBounds,
+    onAdvanced: (feed: PartitionFeed) => void,
+  ) {
+    this.primary = primary;
+    this.lineage = lineageOf(primary);
+    this.askedMs = nowMs;
+    this.#bounds = bounds;
+    this.#onAdvanced = onAdvanced;
+    primary.observer = this;
+    this.begin();
+  }
+
+  /** Whether it can tell what is committed. It begins to when the primary has served for the first time. Rule V3. */
+  begin(): boolean {
+    if (this.log !== undefined) return true;
+    const { phase, store } = this.primary;
+    if (phase === "resyncing" || phase === "stopped") return false;
+    const { entriesMax, bytesMax } = this.#bounds;
+    this.log = new CommitLog(store.state.commitSeq, entriesMax, bytesMax);
+    this.#told = store.state.commitSeq;
+    return true;
+  }
+
+  /** Whether it still tells the truth of the partition. */
+  isOf(primary: Primary | undefined): boolean {
+    return primary === this.primary && lineageOf(primary) === this.lineage;
+  }
+
+  committed(entry: Entry, ends: boolean): void {
+    this.log?.push(entry, ends);
+  }
+
+  advanced(): void {
+    const { log } = this;
+    if (log === undefined) return;
+    for (const waiter of this.waiters) {
+      if (log.has(this.#told, waiter.matches)) waiter.wake();
+      else waiter.passed(this.primary.partition, this.#told, log.last);
+    }
+    this.#told = log.last;
+    if (this.#commitments.length > 0) {
+      const met = this.#commitments.filter(({ seq }) => seq <= log.last);
+      this.#commitments = this.#commitments.filter(({ seq }) => seq > log.last);
+      for (const { done } of met) done(true);
+    }
+    this.#onAdvanced(this);
+  }
+
+  /** Fulfilled when everything up to `seq` is committed: with false if nobody here will know. Rule V3. */
+  whenCommitted(seq: number): Promise<boolean> {
+    const { log } = this;
+    if (log === undefined) return Promise.resolve(false);
+    if (seq <= log.last) return Promise.resolve(true);
+    return new Promise((resolve) => this.#commitments.push({ seq, done: resolve }));
+  }
+
+  /** Those that wait for a commit wait no longer. */
+  giveUp(): void {
+    for (const { done } of this.#commitments.splice(0)) done(false);
+  }
+
+  /** It ends: whoever waits asks again. */
+  end(): void {
+    if (this.primary.observer === this) this.primary.observer = undefined;
+    this.giveUp();
+    for (const waiter of this.waiters) waiter.wake();
+  }
+}

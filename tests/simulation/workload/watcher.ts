@@ -1,0 +1,147 @@
+/**
+ * A client that watches all keys while everything goes wrong, and judges what it is told at once: an event of what is
+ * not committed, or of an older state of a key than it was told before, is a violation; and so is, at the end, a key
+ * whose last state it was not told. One watcher takes what comes; the other is slow, and goes on from its tokens as a
+ * new watch now and then.
+ *
+ * @module
+ */
+import { type Clock, type Timer } from "../../../shared/platform/clock.ts";
+import { isTombstone } from "../../../shared/base/entry.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
+import type { Watch } from "../../../shared/database/database.ts";
+import { type Random, randomBelow } from "../../../shared/platform/random.ts";
+import type { WatchedEvent, WatchRequest } from "../../../shared/watch/watch_event.ts";
+import { nameOf } from "./workload_values.ts";
+
+/** The slow one waits up to this long before it takes what has come, ... */
+const SLOW_MS = 6_000;
+/** ... and begins again from its token after so many batches, at most, and after up to this long. */
+const BATCHES_MAX = 12;
+const AWAY_MS = 15_000;
+
+/** What it is given. */
+export interface WatcherDeps {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly slow: boolean;
+  readonly partitions: number;
+  watch(request: WatchRequest): Watch;
+  /** The greatest seq of a partition that any primary has committed. */
+  committed(partition: number): number;
+  /** Whether an operator has given up what was acknowledged of a partition. */
+  isForced(partition: number): boolean;
+  /** Ends its connections. */
+  close(): void;
+}
+
+/** What it was last told of a key. */
+interface Told {
+  readonly seq: number;
+  /** Undefined: it is gone. */
+  readonly value: string | undefined;
+  readonly expires: boolean;
+}
+
+/** Watches. */
+export class Watcher {
+  /** What was wrong. */
+  violation: string | undefined;
+  events = 0;
+  resets = 0;
+  resumed = 0;
+  /** How often it was told that everything is told. */
+  levels = 0;
+  progress = 0;
+  readonly #deps: WatcherDeps;
+  readonly #told = new Map<string, Told>();
+  #watch: Watch | undefined;
+  #token: string | undefined;
+  #left = 0;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(deps: WatcherDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const { random, slow, watch } = this.#deps;
+    this.#left = slow ? 1 + randomBelow(random, BATCHES_MAX) : Infinity;
+    this.#watch = watch({ prefixes: [""], snapshot: true, token: this.#token });
+    this.#next();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#watch?.close();
+    this.#timer?.cancel();
+    this.#deps.close();
+  }
+
+  /** The last state of a key as it was told; undefined if it has none, or may have expired. */
+  whyDiffers(key: string, held: string | undefined): string | undefined {
+    const told = this.#told.get(key);
+    const value = told?.value;
+    if (value === held || (held === undefined && told?.expires === true)) return undefined;
+    return `${this.#deps.name} was told that ${key} holds ${value} (seq ${told?.seq}); it holds ${held}`;
+  }
+
+  #next(): void {
+    this.#watch?.next((events) => {
+      if ("req_type" in events) {
+        if (!this.#stopped) this.violation ??= `${this.#deps.name} ended: ${events.message}`;
+        return;
+      }
+      for (const event of events) this.#take(event);
+      this.#goOn();
+    });
+  }
+
+  #goOn(): void {
+    const { clock, random, slow } = this.#deps;
+    if (this.#stopped) return;
+    if (!slow) return this.#next();
+    if (--this.#left > 0) {
+      this.#timer = clock.setTimer(randomBelow(random, SLOW_MS), () => this.#next());
+      return;
+    }
+    this.#watch?.close();
+    this.resumed++;
+    this.#timer = clock.setTimer(randomBelow(random, AWAY_MS), () => this.start());
+  }
+
+  #take(event: WatchedEvent): void {
+    const { type, entry } = event;
+    this.#token = event.token();
+    if (entry === undefined) {
+      if (type === "level") this.levels++;
+      if (type === "progress") this.progress++;
+      if (type === "reset") {
+        this.resets++;
+        this.#told.clear();
+      }
+      return;
+    }
+    this.events++;
+    const { name, partitions, committed, isForced } = this.#deps;
+    const { key, seq } = entry;
+    const partition = partitionOf(key, partitions);
+    const before = this.#told.get(key);
+    if (before !== undefined && seq < before.seq) {
+      this.violation ??= `${name} was told of seq ${seq} of ${key} after ${before.seq}`;
+    }
+    if (seq > committed(partition) && !isForced(partition)) {
+      this.violation ??=
+        `${name} was told of seq ${seq} of ${key}; nobody has committed more than ` +
+        `${committed(partition)} of partition ${partition}`;
+    }
+    const value = isTombstone(entry) ? undefined : nameOf(entry.value);
+    if (before?.seq === seq && before.value !== value && !isForced(partition)) {
+      this.violation ??=
+        `${name} was told twice of seq ${seq} of ${key}: ${before.value}, ${value}`;
+    }
+    this.#told.set(key, { seq, value, expires: entry.expiresAtMs !== 0 });
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Which keys are watched.
+ *
+ * @module
+ */
+import { assertEquals, assertThrows } from "@std/assert";
+import { KvError } from "../../../../shared/base/errors.ts";
+import { partitionOf } from "../../../../shared/cluster/position.ts";
+import { WATCH_SELECTORS_MAX } from "../../../../shared/limits/watch.ts";
+import {
+  checkSelection,
+  matcherOf,
+  partitionsOf,
+} from "../../../../shared/watch/watch_selection.ts";
+
+Deno.test("watch selection: keys and prefixes; what is the system's own is nobody's", () => {
+  const table = [
+    [{ prefixes: [""] }, "a", true],
+    [{ prefixes: [""] }, "\0session", false],
+    [{ prefixes: ["\0"] }, "\0session", false],
+    [{ keys: ["\0x"] }, "\0x", false],
+    [{ prefixes: ["user:"] }, "user:1", true],
+    [{ prefixes: ["user:"] }, "user", false],
+    [{ prefixes: ["a", "b"] }, "bc", true],
+    [{ keys: ["k"] }, "k", true],
+    [{ keys: ["k"] }, "kk", false],
+    [{ keys: ["k"], prefixes: ["p"] }, "pp", true],
+    [{}, "k", false],
+  ] as const;
+  for (const [selection, key, expected] of table) {
+    assertEquals(matcherOf(selection)(key), expected, JSON.stringify([selection, key]));
+  }
+});
+
+Deno.test("watch selection: keys alone concern only their partitions", () => {
+  const keys = ["a", "b"];
+  assertEquals(
+    [...partitionsOf({ keys }, 64)],
+    [...new Set(keys.map((key) => partitionOf(key, 64)))].sort((a, b) => a - b),
+  );
+  assertEquals(partitionsOf({ keys, prefixes: ["x"] }, 64).size, 64);
+});
+
+Deno.test("watch selection: nothing, and too much, is refused", () => {
+  const many = Array.from({ length: WATCH_SELECTORS_MAX + 1 }, (_, i) => `k${i}`);
+  for (const selection of [{}, { keys: [] }, { keys: many }, { keys: [""] }]) {
+    assertEquals(
+      assertThrows(() => checkSelection("watch", selection), KvError).code,
+      "bad_request",
+    );
+  }
+});
