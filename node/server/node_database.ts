@@ -17,7 +17,6 @@ import type {
 } from "../../shared/database/database.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
-import { SCAN_KEYS_DEFAULT } from "../../shared/limits/scans.ts";
 import {
   isPartRequest,
   type KeyRequest,
@@ -37,7 +36,7 @@ import {
 import { repeatOf } from "../../shared/operations/repeat.ts";
 import { withLeadingKey } from "../../shared/validation/transaction_checks.ts";
 import { isAbandoned } from "../../shared/wire/caller.ts";
-import { WATCH_WAIT_MS, WATCH_WAIT_MS_MAX } from "../../shared/limits/watch.ts";
+import { SCAN_KEYS_DEFAULT, WATCH_WAIT_MS, WATCH_WAIT_MS_MAX } from "../../shared/limits/scans.ts";
 import type { WatchRequest } from "../../shared/watch/watch_event.ts";
 import {
   fromWirePosition,

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
+import { invariant } from "../../shared/base/errors.ts";
 import { REQUEST_OVERHEAD_BYTES } from "../../shared/limits/admission.ts";
 import type { WatchMatcher } from "../../shared/watch/watch_selection.ts";
 
@@ -65,6 +66,8 @@ export class CommitLog {
 
   /** Notes the write that follows the last one. */
   push(entry: Entry, ends: boolean): void {
+    const last = this.#last;
+    invariant(entry.seq === last + 1, "a partition's seqs have no gaps", { seq: entry.seq, last });
     this.#last = entry.seq;
     this.#logged.push({ entry, ends });
     this.#bytes += bytesOf(entry);

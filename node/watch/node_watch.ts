@@ -22,7 +22,7 @@ import {
   WATCH_READS_WAITING_MAX,
   WATCH_REPLY_BYTES,
   WATCH_REPLY_ENTRIES,
-} from "../../shared/limits/watch.ts";
+} from "../../shared/limits/scans.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import {
   isBeginning,
@@ -341,11 +341,15 @@ export class NodeWatch {
     const begin = () => {
       this.#reading++;
       this.#readings++;
-      this.#read(poll, partitions, gathered).then(() => {
+      const ended = () => {
         this.#reading--;
         poll.busy = false;
         this.#finish(poll, gathered);
         this.#readQueue.shift()?.();
+      };
+      this.#read(poll, partitions, gathered).then(ended, (error: unknown) => {
+        ended();
+        failureOf(error);
       });
     };
     if (this.#reading < WATCH_READS_MAX) begin();

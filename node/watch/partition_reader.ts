@@ -13,7 +13,7 @@ import {
   WATCH_READ_ROWS,
   WATCH_REPLY_BYTES,
   WATCH_REPLY_ENTRIES,
-} from "../../shared/limits/watch.ts";
+} from "../../shared/limits/scans.ts";
 import { isBeginning, type WatchPosition } from "../../shared/watch/watch_position.ts";
 import type { WatchMatcher } from "../../shared/watch/watch_selection.ts";
 import type { PartitionFeed } from "./partition_feed.ts";

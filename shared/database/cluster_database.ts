@@ -8,6 +8,8 @@ import type { ClusterCallDeps } from "./cluster_call.ts";
 import { ClusterCount } from "./cluster_count.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { ClusterScan } from "./cluster_scan.ts";
+import { KvError } from "../base/errors.ts";
+import { WATCHES_MAX } from "../limits/scans.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "./database.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
@@ -60,6 +62,12 @@ export class ClusterDatabase implements Database {
   }
 
   watch(request: WatchRequest): Watch {
+    if (this.#watches.size >= WATCHES_MAX) {
+      throw new KvError(
+        "overloaded",
+        `watch: this process has ${WATCHES_MAX} watches already; try another node, or name several prefixes in one`,
+      );
+    }
     const watch = new ClusterWatch(this.#deps, request);
     this.#watches.add(watch);
     watch.onEnd = () => this.#watches.delete(watch);

@@ -16,7 +16,7 @@ import { failureOf } from "../base/errors.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
 import { partitionOf } from "../cluster/position.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN } from "../limits/requests.ts";
-import { WATCH_LATE_MS, WATCH_LOOK_MS, WATCH_WAIT_MS } from "../limits/watch.ts";
+import { WATCH_LATE_MS, WATCH_LOOK_MS, WATCH_WAIT_MS } from "../limits/scans.ts";
 import { mayRepeat } from "../operations/repeat.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";

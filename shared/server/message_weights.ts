@@ -5,7 +5,7 @@
  * @module
  */
 import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
-import { WATCH_POSITION_BYTES } from "../limits/watch.ts";
+import { WATCH_POSITION_BYTES } from "../limits/scans.ts";
 import type { Reply } from "../wire/messages.ts";
 
 /** The approximate bytes of the value in a reply. */

@@ -9,7 +9,7 @@
 import type { Database, Watch } from "../database/database.ts";
 import { KvError } from "../base/errors.ts";
 import { REPLY_BYTES_PAUSE } from "../limits/admission.ts";
-import { WATCHES_PER_CONNECTION_MAX } from "../limits/watch.ts";
+import { WATCHES_PER_CONNECTION_MAX } from "../limits/scans.ts";
 import { changeDocument, type WatchedEvent } from "../watch/watch_event.ts";
 import type { Connection } from "../wire/connection.ts";
 import type { Message, ReplyTo } from "../wire/messages.ts";

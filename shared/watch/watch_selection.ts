@@ -6,7 +6,7 @@
 import { PartitionSet } from "../cluster/partition_set.ts";
 import { partitionOf } from "../cluster/position.ts";
 import { KvError } from "../base/errors.ts";
-import { WATCH_SELECTORS_MAX } from "../limits/watch.ts";
+import { WATCH_SELECTORS_MAX } from "../limits/scans.ts";
 
 /** As a caller names them. Neither: nothing. A prefix of "" is all keys. */
 export interface WatchSelection {

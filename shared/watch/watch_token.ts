@@ -15,7 +15,7 @@ import { Buffer } from "node:buffer";
 import { crc32c } from "../base/crc32c.ts";
 import { KvError } from "../base/errors.ts";
 import { PARTITIONS_MAX } from "../limits/cluster.ts";
-import { WATCH_TOKEN_CHARACTERS_MAX } from "../limits/watch.ts";
+import { WATCH_TOKEN_CHARACTERS_MAX } from "../limits/scans.ts";
 import { BEGINNING, type WatchPosition } from "./watch_position.ts";
 
 const VERSION = 1;

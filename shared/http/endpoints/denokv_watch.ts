@@ -150,7 +150,8 @@ export async function watchResponse(
 /** @throws {KvError} `unavailable`, `overloaded` */
 function checkRoom({ streams }: Services): void {
   if (streams.stopping) throw new KvError("unavailable", "this process stops");
-  if (streams.open.size >= KV_CONNECT_WATCHES_MAX) {
+  const ours = [...streams.open].filter((stream) => stream instanceof Watch).length;
+  if (ours >= KV_CONNECT_WATCHES_MAX) {
     throw new KvError("overloaded", `this process has ${KV_CONNECT_WATCHES_MAX} watches already`);
   }
 }

@@ -8,13 +8,13 @@
  * @module
  */
 import type { Timer } from "../../platform/clock.ts";
-import type { Clock } from "../../platform/clock.ts";
+import { KvError } from "../../base/errors.ts";
 import type { Watch } from "../../database/database.ts";
 import { WRITE_STALL_TIMEOUT_MS } from "../../limits/admission.ts";
 import { SSE_RETRY_MS } from "../../limits/http.ts";
 import { changeDocument, type WatchedEvent } from "../../watch/watch_event.ts";
 import { flagParameter, textParameter, textsParameter } from "../protocol/parameters.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, type Services } from "./endpoint.ts";
 
 const LAST_EVENT_ID = "Last-Event-ID";
 
@@ -36,23 +36,41 @@ export const getWatch = endpoint({
   run({ request, params, services }) {
     const { prefix: prefixes, key: keys, snapshot } = params;
     const token = request.headers.get(LAST_EVENT_ID) || params.token;
-    const watch = services.site.database.watch({
+    const { database } = services.site;
+    if (services.streams.stopping) throw new KvError("unavailable", "this process stops");
+    const watch = database.watch({
       prefixes,
       keys,
       snapshot,
       ...(token === undefined ? {} : { token }),
     });
-    return new Response(eventStream(watch, services.clock), {
+    return new Response(eventStream(watch, services), {
       headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
     });
   },
 });
 
-function eventStream(watch: Watch, clock: Clock): ReadableStream<Uint8Array<ArrayBuffer>> {
+function eventStream(
+  watch: Watch,
+  { clock, streams }: Pick<Services, "clock" | "streams">,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
   let stalled: Timer | undefined;
   let begun = false;
+  const stream = { stop: () => {} };
+  const end = () => {
+    stalled?.cancel();
+    watch.close();
+    streams.open.delete(stream);
+  };
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      stream.stop = () => {
+        end();
+        controller.close();
+      };
+      streams.open.add(stream);
+    },
     pull(controller) {
       stalled?.cancel();
       stalled = undefined;
@@ -66,11 +84,11 @@ function eventStream(watch: Watch, clock: Clock): ReadableStream<Uint8Array<Arra
           if ("req_type" in events) {
             const { code, message } = events;
             controller.enqueue(encoder.encode(eventText("error", { code, message }, undefined)));
-            controller.close();
+            stream.stop();
           } else {
             controller.enqueue(encoder.encode(events.map(textOf).join("")));
             stalled = clock.setTimer(WRITE_STALL_TIMEOUT_MS, () => {
-              watch.close();
+              end();
               controller.error(new DOMException("the client reads nothing", "TimeoutError"));
             });
           }
@@ -78,10 +96,7 @@ function eventStream(watch: Watch, clock: Clock): ReadableStream<Uint8Array<Arra
         });
       });
     },
-    cancel() {
-      stalled?.cancel();
-      watch.close();
-    },
+    cancel: end,
   }, { highWaterMark: 0 });
 }
 

@@ -94,7 +94,10 @@ export class Watcher {
         if (!this.#stopped) this.violation ??= `${this.#deps.name} ended: ${events.message}`;
         return;
       }
-      for (const event of events) this.#take(event);
+      // Who goes away in the middle of a batch goes on behind the last event that it has taken.
+      const { random } = this.#deps;
+      const taken = this.#left === 1 ? 1 + randomBelow(random, events.length) : events.length;
+      for (const event of events.slice(0, taken)) this.#take(event);
       this.#goOn();
     });
   }

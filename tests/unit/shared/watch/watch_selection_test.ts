@@ -6,7 +6,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
-import { WATCH_SELECTORS_MAX } from "../../../../shared/limits/watch.ts";
+import { WATCH_SELECTORS_MAX } from "../../../../shared/limits/scans.ts";
 import {
   checkSelection,
   matcherOf,
