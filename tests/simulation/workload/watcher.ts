@@ -7,12 +7,12 @@
  * @module
  */
 import { type Clock, type Timer } from "../../../shared/platform/clock.ts";
-import { isTombstone } from "../../../shared/base/entry.ts";
+import { isExpiry, isTombstone } from "../../../shared/base/entry.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { Watch } from "../../../shared/database/database.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 import type { WatchedEvent, WatchRequest } from "../../../shared/watch/watch_event.ts";
-import { nameOf } from "./workload_values.ts";
+import { nameIn } from "./workload_values.ts";
 
 /** The slow one waits up to this long before it takes what has come, ... */
 const SLOW_MS = 6_000;
@@ -41,6 +41,7 @@ interface Told {
   readonly seq: number;
   /** Undefined: it is gone. */
   readonly value: string | undefined;
+  /** It has a time at which it expires, or has expired. */
   readonly expires: boolean;
 }
 
@@ -80,11 +81,13 @@ export class Watcher {
     this.#deps.close();
   }
 
-  /** The last state of a key as it was told; undefined if it has none, or may have expired. */
+  /** Why the last state of a key as it was told is not `held`; undefined if it is. */
   whyDiffers(key: string, held: string | undefined): string | undefined {
     const told = this.#told.get(key);
     const value = told?.value;
-    if (value === held || (held === undefined && told?.expires === true)) return undefined;
+    if (value === held) return undefined;
+    // It was read a while ago, and may have expired since then, or may be about to be deleted.
+    if (told?.expires === true && (held === undefined || value === undefined)) return undefined;
     return `${this.#deps.name} was told that ${key} holds ${value} (seq ${told?.seq}); it holds ${held}`;
   }
 
@@ -140,11 +143,11 @@ export class Watcher {
         `${name} was told of seq ${seq} of ${key}; nobody has committed more than ` +
         `${committed(partition)} of partition ${partition}`;
     }
-    const value = isTombstone(entry) ? undefined : nameOf(entry.value);
+    const value = isTombstone(entry) ? undefined : nameIn(key, entry.value);
     if (before?.seq === seq && before.value !== value && !isForced(partition)) {
       this.violation ??=
         `${name} was told twice of seq ${seq} of ${key}: ${before.value}, ${value}`;
     }
-    this.#told.set(key, { seq, value, expires: entry.expiresAtMs !== 0 });
+    this.#told.set(key, { seq, value, expires: entry.expiresAtMs !== 0 || isExpiry(entry) });
   }
 }

@@ -14,7 +14,7 @@ import type { Acks, Consistency } from "../../../shared/wire/messages.ts";
 import { type Random, randomBelow, SeededRandom } from "../../../shared/platform/random.ts";
 import { type Expiry, type History, isReadName, type OperationName } from "../checkers/history.ts";
 import { spread } from "../sim/scheduler.ts";
-import { nameOf, valueBytes, valueName } from "./workload_values.ts";
+import { nameIn, valueBytes, valueName } from "./workload_values.ts";
 
 /** A client process of the cluster. */
 export interface WorkloadClient {
@@ -508,9 +508,4 @@ interface Slot {
 
 function newSlot(client: WorkloadClient, random: Random, process: number): Slot {
   return { client, random, process, versions: new Map(), session: undefined };
-}
-
-/** Counters hold numbers, all other keys values of the workload's. */
-function nameIn(key: string, bytes: Uint8Array): string {
-  return key.startsWith("sum") ? new TextDecoder().decode(bytes) : nameOf(bytes);
 }

@@ -37,3 +37,8 @@ export function nameOf(bytes: Uint8Array): string {
   }
   return `garbled ${JSON.stringify(name.slice(0, 32))}, ${bytes.length} bytes`;
 }
+
+/** What a key holds, by its name. Counters hold numbers, all other keys values of the workload's. */
+export function nameIn(key: string, bytes: Uint8Array): string {
+  return key.startsWith("sum") ? decoder.decode(bytes) : nameOf(bytes);
+}
