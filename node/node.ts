@@ -530,6 +530,7 @@ export class Node {
       sessionsEvicted: this.#clientSessionCounts.evicted,
       retries: this.#retries.shown().length,
       queue: this.#deps.queue,
+      watch: this.watch.stats(),
       databaseBytes: this.#compaction.stats().database_bytes,
       diskWritable: this.#disk.writable,
     });

@@ -160,6 +160,11 @@ export class NodeDatabase implements Database {
     return this.#cluster.watch(request);
   }
 
+  /** How many watches there are. */
+  get watchCount(): number {
+    return this.#cluster.watchCount;
+  }
+
   /** Watches end: this node is stopping. */
   closeWatches(): void {
     this.#cluster.closeWatches();

@@ -9,6 +9,7 @@ import type { MetricSet } from "../../shared/metrics/metric_set.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { GroupCommit } from "../storage/group_commit.ts";
 import { countPartitions } from "./node_health.ts";
+import type { NodeWatch } from "../watch/node_watch.ts";
 import { replicaStats } from "./replica_stats.ts";
 
 /** What is known of a node. */
@@ -27,6 +28,7 @@ export interface NodeMetricFacts {
   readonly sessionsEvicted: number;
   readonly retries: number;
   readonly queue: GroupCommit;
+  readonly watch: ReturnType<NodeWatch["stats"]>;
   readonly databaseBytes: number | undefined;
   readonly diskWritable: boolean;
 }
@@ -54,6 +56,12 @@ export function collectNode(set: MetricSet, facts: NodeMetricFacts): void {
   set.set("kv_divergences_total", counts.divergences);
   set.set("kv_retries", facts.retries);
   collectReplication(set, facts);
+  const { watch } = facts;
+  set.set("kv_watch_questions", watch.polls);
+  set.set("kv_watch_events_total", watch.events);
+  set.set("kv_watch_readings_total", watch.readings);
+  set.set("kv_watch_resets_total", watch.resets);
+  set.set("kv_watch_log_bytes", watch.logBytes);
   queue.metrics.collect(set);
   set.set("kv_commit_pending_bytes", queue.pendingBytes);
   set.set("kv_disk_writable", facts.diskWritable);

@@ -435,6 +435,7 @@ export class NodeServer {
     set.set("kv_requests_in_flight", resp, "resp");
     set.set("kv_requests_in_flight", httpUnderWay, "http");
     set.set("kv_forwarded_requests_total", this.#counts.forwarded);
+    set.set("kv_watches", this.database.watchCount);
     set.set("kv_resp_connections", this.#resp.sessions.size);
     collectAdmission(set, this.#options.admission.stats());
     this.#node.collect(set);

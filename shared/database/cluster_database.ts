@@ -61,6 +61,11 @@ export class ClusterDatabase implements Database {
     return this.#begin(count);
   }
 
+  /** How many watches there are. */
+  get watchCount(): number {
+    return this.#watches.size;
+  }
+
   watch(request: WatchRequest): Watch {
     if (this.#watches.size >= WATCHES_MAX) {
       throw new KvError(

@@ -217,6 +217,26 @@ export const METRICS = {
   kv_resynced_replicas_total: counter("node", "Replicas elsewhere that were made equal."),
   kv_resynced_entries_total: counter("node", "Entries that were sent to make replicas equal."),
 
+  // Watches.
+  kv_watches: gauge("node", "Watches of clients that this node carries out, at all front ends."),
+  kv_watch_questions: gauge(
+    "node",
+    "Questions of watches, of clients of this node and of others, that wait for something to happen in this node's partitions.",
+  ),
+  kv_watch_events_total: counter(
+    "node",
+    "Changes of this node's partitions that watches were told.",
+  ),
+  kv_watch_readings_total: counter(
+    "node",
+    "Answers to watches that had to be read from the storage: a watch began with what was there, or had fallen behind.",
+  ),
+  kv_watch_resets_total: counter(
+    "node",
+    "Questions of watches that were answered with reset: what they lacked is not known any more.",
+  ),
+  kv_watch_log_bytes: gauge("node", "Memory for the newest writes of partitions that are watched."),
+
   // The disk.
   kv_commit_seconds: histogram(
     "node",

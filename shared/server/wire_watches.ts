@@ -24,13 +24,6 @@ export class WireWatches {
   /** What goes on when the client has read the last events. */
   readonly #onRead = new Map<Connection, (() => void)[]>();
 
-  /** How many there are. */
-  get size(): number {
-    let size = 0;
-    for (const watches of this.#byConnection.values()) size += watches.size;
-    return size;
-  }
-
   /**
    * Begins one.
    *

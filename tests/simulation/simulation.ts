@@ -1060,12 +1060,9 @@ class Simulation {
     }
   }
 
-  /** Everything has been told by now, and nothing happens any more: each key's last state must be known. */
-  async #judgeWatchers(
-    held: Awaited<ReturnType<Workload["readAll"]>> | undefined,
-  ): Promise<void> {
+  /** Each key's last state must be known to each watcher: everything has been told by now. */
+  #judgeWatchers(held: Awaited<ReturnType<Workload["readAll"]>> | undefined): void {
     const gone = this.#world.hosts.some((host) => host.gone);
-    await this.#pass(WATCHERS_MS_MAX);
     for (const watcher of this.#watchers) {
       watcher.stop();
       if (watcher.levels === 0 && !gone) throw new Violation("a watcher was never level");
@@ -1081,6 +1078,8 @@ class Simulation {
   async #finish(workload: Workload): Promise<void> {
     const world = this.#world;
     this.#noteCoverage(workload);
+    for (const watcher of this.#watchers) watcher.stay();
+    await this.#pass(WATCHERS_MS_MAX);
     const reader = this.#clients[0];
     let held: Awaited<ReturnType<Workload["readAll"]>> | undefined;
     if (reader !== undefined) workload.readAll(reader).then((found) => held = found);
@@ -1088,7 +1087,7 @@ class Simulation {
       throw new Violation("the last reads never end");
     }
     this.#judge(held);
-    await this.#judgeWatchers(held);
+    this.#judgeWatchers(held);
     let looked: boolean | undefined;
     this.#atomic?.lookAtAll().then((all) => looked = all);
     if (!await this.#pass(30_000, () => looked !== undefined)) {

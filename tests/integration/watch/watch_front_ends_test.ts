@@ -47,6 +47,11 @@ Deno.test("watch: the same is told at every front end, of keys wherever they are
     assertEquals(of("w:last"), ["put w:last x", "expired w:last"], watching.name);
     assertEquals(watching.lines.filter((line) => line.includes("other")), []);
   }
+  const { host, port } = cluster.nodeHttpAddress(0);
+  const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text();
+  assertMatch(metrics, /^kv_watches 1$/m);
+  // Of the three watchers here, and perhaps of the shell.
+  assertMatch(metrics, /^kv_watch_questions [34]$/m);
   // The shell may have begun after all of that.
   let ended = false;
   const shown = shell.end().finally(() => ended = true);

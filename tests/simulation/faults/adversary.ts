@@ -378,6 +378,8 @@ export class Adversary {
     const about = `as a ${guise} it said ${to ?? "?"} and was told`;
     if (type === "closing") return;
     if (type === "error") {
+      // Everybody may end watches of its own, of which it has none.
+      if (to === "unwatch" && message.code === "not_found") return;
       if (!isRefusal(message.code)) this.#caught(`${about} ${message.code}: ${message.message}`);
       return;
     }

@@ -62,6 +62,7 @@ export class Watcher {
   #left = 0;
   #timer: Timer | undefined;
   #stopped = false;
+  #stays = false;
 
   constructor(deps: WatcherDeps) {
     this.#deps = deps;
@@ -69,9 +70,15 @@ export class Watcher {
 
   start(): void {
     const { random, slow, watch } = this.#deps;
-    this.#left = slow ? 1 + randomBelow(random, BATCHES_MAX) : Infinity;
+    this.#left = slow && !this.#stays ? 1 + randomBelow(random, BATCHES_MAX) : Infinity;
     this.#watch = watch({ prefixes: [""], snapshot: true, token: this.#token });
     this.#next();
+  }
+
+  /** It goes away no more. */
+  stay(): void {
+    this.#stays = true;
+    this.#left = Infinity;
   }
 
   stop(): void {
