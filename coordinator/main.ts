@@ -48,7 +48,7 @@ import {
   withSecurity,
 } from "./state/coordinator_record.ts";
 import { recover } from "./register/recover.ts";
-import { removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
+import { CS_CONFIG_BESIDE, removeCsConfig, writeCsConfig } from "./discovery/cs_config.ts";
 import { openRegisterService } from "./register_service.ts";
 import { COORDINATOR_PROGRAM, COORDINATOR_SETTINGS, wantedOf } from "./settings.ts";
 
@@ -176,13 +176,13 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
     });
     started = true;
     const folders = service === undefined ? [config.data, securityFolderOf(config.data)] : [];
-    const write = [...folders, CS_CONFIG_FILE];
+    const write = [...folders, CS_CONFIG_FILE, CS_CONFIG_BESIDE];
     keepOnly({ read: [], write }, log);
     const { port } = coordinator.address;
     const address = { host: config.advertiseHost ?? reachable(config.host), port };
+    // One write after the other, and none after the removal.
+    let writing = Promise.resolve();
     if (!config.noCsConfig) {
-      // One write after the other.
-      let writing = Promise.resolve();
       coordinator.onCoordinators = (all) => {
         const others = all.filter(({ host, port }) =>
           host !== address.host || port !== address.port
@@ -193,7 +193,11 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
     }
     console.log(readyLine(config.host, coordinator));
     log.info(`${await ended}: stopping`);
-    if (!config.noCsConfig) await removeCsConfig(address, log);
+    if (!config.noCsConfig) {
+      coordinator.onCoordinators = () => {};
+      await writing;
+      await removeCsConfig(address, log);
+    }
     await coordinator.close();
     security?.stop();
   } finally {

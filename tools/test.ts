@@ -3,8 +3,8 @@
  * proves that they do no I/O. Three groups run at a time, and the longest one in four parts, because tests of real
  * processes wait half of their time (for a lease to end, a process to start). The output of each is then printed
  * as a whole at its end. Types are not checked here, since each group would check them anew: `deno task ok` does
- * it once. At the end it prints the names of the tests that were left out and why, then one summary line, `N passed, N failed`. The
- * exit code is 1 if any test failed or none ran.
+ * it once. At the end it prints the names of the tests that were left out and why, those of the tests that failed with their
+ * errors, then one summary line, `N passed, N failed`. The exit code is 1 if any test failed or none ran.
  *
  *     deno task test [GROUP…] [-- FLAGS OF deno test]
  *
@@ -49,6 +49,8 @@ interface Result {
   failed: number;
   /** The names of the tests that were left out. A name says why; see `tests/support/needs.ts`. */
   leftOut: string[];
+  /** What `deno test` says of the failed ones: names, errors, places. Empty if none failed. */
+  failures: string;
 }
 
 /** The output of `deno test`: `NAME ... ignored (0ms)`, and `ok | 3 passed (1 step) | 0 failed (5ms)` at its end. */
@@ -64,7 +66,19 @@ export function parseSummary(output: string): Result | undefined {
   for (let unnamed = leftOut.length; unnamed < count("ignored"); unnamed++) {
     leftOut.push("a test whose name deno test did not tell");
   }
-  return { passed: count("passed"), failed: count("failed"), leftOut };
+  return {
+    passed: count("passed"),
+    failed: count("failed"),
+    leftOut,
+    failures: parseFailures(output),
+  };
+}
+
+/** What stands between the headings of the errors and the summary, if any test failed. */
+function parseFailures(output: string): string {
+  const start = output.lastIndexOf("\n ERRORS \n");
+  const end = output.lastIndexOf("\nFAILED | ");
+  return start < 0 || end < start ? "" : output.slice(start, end).trim();
 }
 
 /** The files of tests in a folder and in those below it, in the order of their names. */
@@ -186,13 +200,15 @@ async function runGroup(
   endGroup();
   endings.delete(endGroup);
 
-  const result = parseSummary(output) ?? { passed: 0, failed: 0, leftOut: [] };
+  const result = parseSummary(output) ?? { passed: 0, failed: 0, leftOut: [], failures: "" };
   if (!status.success && result.failed === 0) {
     const reason = timedOut
       ? `did not end within ${GROUP_TIMEOUT_MS / 1000} s`
       : `ended with exit code ${status.code} before or after its tests (see above)`;
-    console.error(`${name}: deno test ${reason}; counted as one failure`);
+    const failure = `${name}: deno test ${reason}; counted as one failure`;
+    console.error(failure);
     result.failed = 1;
+    result.failures = failure;
   }
   return result;
 }
@@ -212,7 +228,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
 
-  const total: Result = { passed: 0, failed: 0, leftOut: [] };
+  const total = { passed: 0, failed: 0, leftOut: [] as string[], failures: [] as string[] };
   const chosen = wanted.length === 0 ? GROUPS : GROUPS.filter(({ name }) => wanted.includes(name));
   const left = (await Promise.all(chosen.map(runsOf))).flat();
   const keepsOutput = left.length > 1;
@@ -228,6 +244,7 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(`--- ${title}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
       total.passed += result.passed;
       total.failed += result.failed;
+      if (result.failures !== "") total.failures.push(`--- failed in ${title}\n${result.failures}`);
       total.leftOut.push(...result.leftOut.map((test) => `${group.name}: ${test}`));
     }
   };
@@ -242,6 +259,8 @@ async function main(args: readonly string[]): Promise<number> {
   const { leftOut } = total;
   console.log(`--- left out: ${leftOut.length === 0 ? "nothing" : leftOut.length}`);
   for (const test of leftOut) console.log(`  ${test}`);
+  // Once more at the end, so that whoever sees the last lines only knows what failed.
+  for (const failures of total.failures) console.log(failures);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
 }

@@ -13,6 +13,9 @@ import {
 import type { Logger } from "../../shared/platform/logger.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 
+/** Where a new version is written before it replaces the old one, so that nobody reads half of it. */
+export const CS_CONFIG_BESIDE = `${CS_CONFIG_FILE}.new`;
+
 /** Writes the file. A folder that cannot be written is no reason not to serve. */
 export async function writeCsConfig(
   address: Address,
@@ -23,7 +26,8 @@ export async function writeCsConfig(
     const before = await readCsConfig();
     const text = formatCsConfig(address, others);
     if (before === text) return;
-    await Deno.writeTextFile(CS_CONFIG_FILE, text);
+    await Deno.writeTextFile(CS_CONFIG_BESIDE, text);
+    await Deno.rename(CS_CONFIG_BESIDE, CS_CONFIG_FILE);
     if (before === undefined || isOf(before, address)) return;
     log.warn(`${CS_CONFIG_FILE} in the working folder named another coordinator; overwritten`, {
       named: addressText(before),

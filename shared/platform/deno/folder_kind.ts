@@ -15,7 +15,7 @@ const DOCUMENTS = { node: "node.json", coordinator: "register.json" } as const;
 export type FolderRole = keyof typeof DOCUMENTS;
 
 /** Files that an interrupted start, or the system, may leave in a folder without a document. */
-const HARMLESS = new Set(["lock", "lost+found", "cs_config.txt", "secured"]);
+const HARMLESS = new Set(["lock", "lost+found", "cs_config.txt", "cs_config.txt.new", "secured"]);
 const NAMES_SHOWN = 3;
 
 /**

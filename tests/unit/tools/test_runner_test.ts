@@ -18,7 +18,15 @@ Deno.test("parseSummary: reads what deno test counted, and which tests it left o
     ["ok | 1 passed | 0 failed (1ms)\n\nFAILED | 5 passed | 2 failed (9ms)\n", 5, 2, []],
   ];
   for (const [output, passed, failed, leftOut] of table) {
-    assertEquals(parseSummary(output), { passed, failed, leftOut }, output);
+    assertEquals(parseSummary(output), { passed, failed, leftOut, failures: "" }, output);
   }
   assertEquals(parseSummary("error: Type checking failed."), undefined);
+});
+
+Deno.test("parseSummary: keeps the errors of the tests that failed, and nothing after them", () => {
+  const failures =
+    " ERRORS \n\nb => ./b_test.ts:2:6\nerror: Error: not so\n\n FAILURES \n\nb => ./b_test.ts:2:6";
+  const output =
+    `a ... ok (1ms)\nb ... FAILED (1ms)\n\n${failures}\n\nFAILED | 1 passed | 1 failed (9ms)\n`;
+  assertEquals(parseSummary(output)?.failures, failures.trim());
 });
