@@ -29,6 +29,7 @@ import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
 import { AllNodes } from "./pubsub/all_nodes.ts";
+import { SessionWatches } from "./watch/session_watches.ts";
 import { RespSession } from "./session.ts";
 import type { SessionServer } from "./session_server.ts";
 
@@ -72,6 +73,7 @@ export class RespServer implements SessionServer {
   readonly valueBytesMax: number;
   readonly cursors: ScanCursors;
   readonly pubSub: AllNodes;
+  readonly watches = new SessionWatches();
   readonly #once: DeduplicatingDatabase;
   readonly #draining: Draining | undefined;
   readonly parserLimits: { readonly argumentBytesMax: number };

@@ -125,6 +125,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
       onClose: () => this.#onClose(),
       onDrain: () => {
         this.#output.drained();
+        server.watches.onDrain(this);
         this.#schedulePump();
       },
     });
@@ -471,6 +472,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     this.#heldBytes = 0;
     this.transaction.reset();
     this.server.pubSub.local.forget(this);
+    this.server.watches.forget(this);
     this.server.forget(this);
   }
 }

@@ -4,11 +4,13 @@ import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { ByteSlab } from "../storage/byte_slab.ts";
 import type { CommandServer, CommandSession } from "./command/command.ts";
+import type { SessionWatches } from "./watch/session_watches.ts";
 import type { CommandTable } from "./tables/command_table.ts";
 
 /** What sessions share (`resp_server.ts`). */
 export interface SessionServer extends CommandServer {
   readonly table: CommandTable;
+  readonly watches: SessionWatches;
   /** Of a secured cluster: who may do what. */
   readonly access: AccessControl | undefined;
   /** The budget for the unanswered requests of all connections. */

@@ -159,6 +159,9 @@ export const COMMAND_NEEDS: Readonly<Record<string, CommandNeed>> = {
   "slowlog|help": "login",
   "config|help": "login",
   list_nodes: "login",
+  // What it names is judged where it begins.
+  "kv.watch": "requests",
+  "kv.unwatch": "login",
   get_nodes_for_key: "login",
   subscribe: { channels: ["read"] },
   // Of every channel that the pattern may match.

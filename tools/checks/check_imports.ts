@@ -71,6 +71,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
       "resp/topology",
       "resp/pubsub",
       "resp/rdb",
+      "resp/watch",
     ],
     ["resp/tables"],
     ["resp"],

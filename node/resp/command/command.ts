@@ -15,6 +15,7 @@ import type { AccessControl } from "../../../shared/security/access_control.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
+import type { WatchRequest } from "../../../shared/watch/watch_event.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import type { ScanCursors } from "./scan_cursors.ts";
@@ -95,6 +96,16 @@ export interface CommandPubSub {
     asked: { readonly channels?: readonly string[]; readonly pattern?: string | undefined },
     done: (counts: PubSubCounts) => void,
   ): void;
+}
+
+/** The watches of connections (`watch/session_watches.ts`). */
+export interface CommandWatches {
+  /** @throws {KvError} `bad_request` if the name is in use, or there are too many; `forbidden`; `overloaded` */
+  begin(session: CommandSession, name: string, request: WatchRequest): void;
+  /** @returns false if there is none of this name */
+  end(session: CommandSession, name: string): boolean;
+  /** The connection has ended, or wants nothing any more. */
+  forget(session: CommandSession): void;
 }
 
 /** What a command may know and do of the connection over which it came (`session.ts`). */
@@ -205,6 +216,7 @@ export interface CommandServer extends PlanContext {
   /** What took long at this node, at any front end. */
   readonly slow: SlowLog;
   readonly pubSub: CommandPubSub;
+  readonly watches: CommandWatches;
   readonly table: { readonly all: readonly CommandSpec[] };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;

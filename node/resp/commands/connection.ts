@@ -105,6 +105,8 @@ function greetAs(
   out: RespWriter,
   session: CommandSession,
 ): void {
+  // What is pushed to it has no form in RESP2.
+  if (protocol === 2) session.server.watches.forget(session);
   out.protocol = protocol;
   if (name !== undefined) session.clientName = name;
   writeGreeting(out, session.id, protocol);
@@ -376,6 +378,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     kind: "frame",
     run: (_args, session) => {
       session.transaction.reset();
+      session.server.watches.forget(session);
       session.server.pubSub.local.forget(session);
       session.login.logOut();
       session.answerInTurn((out) => {

@@ -24,6 +24,7 @@ import { SELECTION_COMMANDS } from "../commands/selections.ts";
 import { SERVER_COMMANDS } from "../commands/server.ts";
 import { STRING_COMMANDS } from "../commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "../commands/transactions.ts";
+import { WATCH_COMMANDS } from "../watch/watch_commands.ts";
 import { withHelp } from "./subcommand_help.ts";
 
 /** The commands, and their lookup. */
@@ -58,6 +59,7 @@ const ALL: readonly CommandSpec[] = [
   ...OWN_COMMANDS,
   ...OPERATION_COMMANDS,
   ...SELECTION_COMMANDS,
+  ...WATCH_COMMANDS,
 ].map(withHelp);
 
 export const COMMAND_TABLE: CommandTable = {
