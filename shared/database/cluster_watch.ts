@@ -91,6 +91,8 @@ export class ClusterWatch implements Watch {
   #error: Message<"error"> | undefined;
   #waiting: ((events: readonly WatchedEvent[] | Message<"error">) => void) | undefined;
   #levelTold = false;
+  /** How often it has begun anew since it was last level. */
+  #resets = 0;
   #closed = false;
   #scheduled = false;
   #lookTimer: Timer | undefined;
@@ -169,8 +171,14 @@ export class ClusterWatch implements Watch {
 
   /** Everything is to be told anew. Rule V8. */
   #reset(): void {
+    // A node that has nothing else to say is not asked all the time.
+    const { clock, random } = this.#deps;
+    const pauseMs = this.#resets++ === 0
+      ? 0
+      : backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, this.#resets - 2, random);
+    const notBeforeMs = clock.monotonicMs() + pauseMs;
     for (const partition of this.#places?.keys() ?? []) {
-      this.#places?.set(partition, newPlace(BEGINNING));
+      this.#places?.set(partition, { ...newPlace(BEGINNING), notBeforeMs });
     }
     this.#answers = [];
     this.#notices = ["reset"];
@@ -363,6 +371,7 @@ export class ClusterWatch implements Watch {
     for (const answer of this.#answers.splice(0)) this.#takeAnswer(answer, batch);
     if (!this.#levelTold && this.#isLevel()) {
       this.#levelTold = true;
+      this.#resets = 0;
       batch.add("level");
     }
     const silentMs = this.#deps.clock.monotonicMs() - this.#toldMs;

@@ -225,6 +225,23 @@ Deno.test("ClusterWatch: reset drops what was not given, and everything is asked
   watching.watch.close();
 });
 
+Deno.test("ClusterWatch: a node that says reset again and again is asked less and less often", async () => {
+  const bench = new Bench();
+  const watching = bench.watch({ keys: [keyIn(0)] });
+  let asked = 0;
+  const next = () => watching.watch.next(() => next());
+  next();
+  for (let i = 0; i < 2_000; i++) {
+    await bench.clock.run(1);
+    for (const { done } of bench.take()) {
+      asked++;
+      done(changes([], [], { reset: true }));
+    }
+  }
+  assert(asked > 3 && asked < 60, `asked ${asked} times in two seconds`);
+  watching.watch.close();
+});
+
 Deno.test("ClusterWatch: the token of an event says nothing of what comes behind it", async () => {
   const bench = new Bench();
   const watching = bench.watch({ prefixes: [""] });
