@@ -1,0 +1,98 @@
+/**
+ * Changes, told to clients of Redis: KV.WATCH as pushes of RESP3.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { WATCHES_PER_CONNECTION_MAX } from "../../../shared/limits/scans.ts";
+import { RespClient } from "../../support/clients/resp_client.ts";
+import { TestCluster } from "../../support/worlds/cluster.ts";
+
+async function connectTo(cluster: TestCluster, index: number): Promise<RespClient> {
+  const { host: hostname, port } = cluster.nodeAddress(index);
+  return await RespClient.connect({ hostname, port });
+}
+
+/** The parts of a push; nil is "_". */
+function partsOf(push: string): string[] {
+  assertMatch(push, /^>/);
+  const [, ...lines] = push.split("\r\n");
+  return lines.filter((line) => line !== "" && !line.startsWith("$"));
+}
+
+Deno.test("KV.WATCH: pushes the changes of keys at all nodes, and goes on from a token", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3, replicationFactor: 1, minInSync: 1 });
+  await using kv = await cluster.connect();
+  await kv.put("w:a", "1");
+  using client = await connectTo(cluster, 0);
+  assertEquals(
+    await client.ask(["KV.WATCH", "mine", "PREFIX", "w:"]),
+    "-ERR KV.WATCH needs RESP3: say HELLO 3 first\r\n",
+  );
+  await client.ask(["HELLO", "3"]);
+  assertEquals(
+    await client.ask(["kv.watch", "mine", "prefix", "w:", "key", "x", "SNAPSHOT"]),
+    "+OK\r\n",
+  );
+  assertEquals(partsOf(await client.reply()).slice(0, 6), [
+    "kv.watch",
+    "mine",
+    "put",
+    "w:a",
+    "1",
+    ":1",
+  ]);
+  assertEquals(partsOf(await client.reply()).slice(0, 6), [
+    "kv.watch",
+    "mine",
+    "level",
+    "_",
+    "_",
+    "_",
+  ]);
+  await kv.put("x", "2");
+  const put = partsOf(await client.reply());
+  assertEquals(put.slice(0, 6), ["kv.watch", "mine", "put", "x", "2", ":1"]);
+  assertEquals(await client.ask(["KV.UNWATCH", "mine"]), ":1\r\n");
+  assertEquals(await client.ask(["KV.UNWATCH", "mine"]), ":0\r\n");
+  await kv.delete("x");
+
+  using other = await connectTo(cluster, 2);
+  await other.ask(["HELLO", "3"]);
+  const token = put[6] ?? "";
+  assertEquals(
+    await other.ask(["KV.WATCH", "again", "PREFIX", "w:", "KEY", "x", "TOKEN", token]),
+    "+OK\r\n",
+  );
+  assertEquals(partsOf(await other.reply()).slice(0, 5), ["kv.watch", "again", "delete", "x", "_"]);
+});
+
+Deno.test("KV.WATCH: what is wrong is refused, and RESET ends all watches", async () => {
+  await using cluster = await TestCluster.start({ nodes: 1, replicationFactor: 1, minInSync: 1 });
+  using client = await connectTo(cluster, 0);
+  await client.ask(["HELLO", "3"]);
+  const refusals = [
+    ["KV.WATCH", "a", "SNAPSHOT"],
+    ["KV.WATCH", "a", "PREFIX"],
+    ["KV.WATCH", "a", "NONSENSE", "b"],
+    ["KV.WATCH", "a", "PREFIX", "b", "TOKEN", "nonsense"],
+    ["KV.WATCH", "a", "KEY", ""],
+    ["KV.WATCH"],
+  ];
+  for (const command of refusals) assertMatch(await client.ask(command), /^-ERR /);
+  for (let i = 0; i < WATCHES_PER_CONNECTION_MAX; i++) {
+    let reply = await client.ask(["KV.WATCH", String(i), "KEY", "k"]);
+    // Pushes of the watches before it come in between.
+    while (reply.startsWith(">")) reply = await client.reply();
+    assertEquals(reply, "+OK\r\n");
+  }
+  let reply = await client.ask(["KV.WATCH", "one more", "KEY", "k"]);
+  while (reply.startsWith(">")) reply = await client.reply();
+  assertMatch(reply, /^-ERR bad_request watch: a connection has at most 64/);
+  reply = await client.ask(["RESET"]);
+  while (reply.startsWith(">")) reply = await client.reply();
+  assertEquals(reply, "+RESET\r\n");
+  const { host, port } = cluster.nodeHttpAddress(0);
+  const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text();
+  assert(metrics.includes("\nkv_watches 0\n"));
+});
