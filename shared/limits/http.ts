@@ -13,12 +13,10 @@ export const HTTP_TARGET_CHARACTERS_MAX = 16 * KIB;
 export const HTTP_BODY_TIMEOUT_MS = 30_000;
 /** How long a client of Deno KV may use what it was told of a database. */
 export const KV_CONNECT_METADATA_MS = 3_600_000;
-/** Watches of Deno KV: keys of one, how many a process has at a time, how often their keys are read, ... */
+/** Keys of one watch of Deno KV. */
 export const KV_CONNECT_WATCH_KEYS_MAX = 100;
-export const KV_CONNECT_WATCHES_MAX = 256;
-export const KV_CONNECT_WATCH_MS = 200;
-/** ... and when a client that hears of no change is told that the watch goes on. */
-export const KV_CONNECT_PING_MS = 5_000;
+/** A watch of Deno KV whose keys cannot be read looks again after this time. */
+export const KV_CONNECT_WATCH_RETRY_MS = 200;
 /** A response longer than this goes out in pieces, and counts until it is sent. */
 export const HTTP_RESPONSE_COUNTED_BYTES = 64 * KIB;
 /** Keys on one page of a listing, by default and at most. */

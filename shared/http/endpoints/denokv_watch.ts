@@ -1,26 +1,23 @@
 /**
- * `watch` of Deno KV: a response without an end, which begins with the state of all keys and then tells what has changed. The keys are
- * read again and again, a few times a second, as of one moment each; so a watcher sees every key's newest state, in order, after
- * any failure, and may miss states in between, as Deno KV allows.
+ * `watch` of Deno KV: a response without an end, which begins with the state of all keys and then tells what has
+ * changed. A watch of the store (docs/watch.md) says when to look; then all keys are read, as of one moment. So a watcher
+ * sees every key's newest state, in order, after any failure, and may miss states in between, as Deno KV allows.
  *
  * Invariants: a process has a bounded number of watches; a client that does not read makes no work; each read is judged by
  * the user's rights of that moment.
  *
  * @module
  */
+import type { Watch } from "../../database/database.ts";
 import { compareBytes } from "../../base/key_order.ts";
-import { failureOf, isDefect, KvError } from "../../base/errors.ts";
+import { failureOf, KvError } from "../../base/errors.ts";
 import type { KvDatabase } from "../../denokv/kv_database.ts";
 import type { EntryMessage, RangeMessage } from "../../denokv/datapath.ts";
 import { encodeWatchOutput } from "../../denokv/messages.ts";
 import { snapshotReadOutput, snapshotReadRequest } from "../../denokv/snapshot_read.ts";
-import {
-  KV_CONNECT_PING_MS,
-  KV_CONNECT_WATCH_KEYS_MAX,
-  KV_CONNECT_WATCH_MS,
-  KV_CONNECT_WATCHES_MAX,
-} from "../../limits/http.ts";
+import { KV_CONNECT_WATCH_KEYS_MAX, KV_CONNECT_WATCH_RETRY_MS } from "../../limits/http.ts";
 import { mayRepeat } from "../../operations/repeat.ts";
+import { fromErrorReply } from "../../wire/error_reply.ts";
 import type { Timer } from "../../platform/clock.ts";
 import type { Services } from "./endpoint.ts";
 
@@ -30,26 +27,28 @@ const LENGTH_BYTES = 4;
 /** The state of the keys, in their order. */
 type State = readonly (EntryMessage | undefined)[];
 
-/** One watch. */
-class Watch {
+/** The stream of one watch. */
+class StateStream {
   readonly #services: Services;
   readonly #database: KvDatabase;
   readonly #ranges: readonly RangeMessage[];
+  readonly #watch: Watch;
   #state: State;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #timer: Timer | undefined;
-  #quietMs = 0;
   #ended = false;
 
   constructor(
     services: Services,
     database: KvDatabase,
     ranges: readonly RangeMessage[],
+    watch: Watch,
     state: State,
   ) {
     this.#services = services;
     this.#database = database;
     this.#ranges = ranges;
+    this.#watch = watch;
     this.#state = state;
   }
 
@@ -57,11 +56,16 @@ class Watch {
     this.#controller = controller;
     this.#services.streams.open.add(this);
     controller.enqueue(framed(encodeWatchOutput(this.#state)));
-    this.#later(controller);
+  }
+
+  /** The client has read everything: what is there to tell? Called again only when something was told. */
+  pull(): Promise<void> {
+    return new Promise((resolve) => this.#next(resolve));
   }
 
   /** The process stops: the client goes on elsewhere. */
   stop(): void {
+    if (this.#ended) return;
     this.end();
     this.#controller?.close();
   }
@@ -70,50 +74,44 @@ class Watch {
     if (this.#ended) return;
     this.#ended = true;
     this.#timer?.cancel();
+    this.#watch.close();
     this.#services.streams.open.delete(this);
   }
 
-  #later(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    this.#timer = this.#services.clock.setTimer(KV_CONNECT_WATCH_MS, () => {
-      this.#look(controller).catch((error) => {
-        if (this.#ended) return;
-        this.end();
-        // The client asks again, and is told why not, if that stays so.
-        controller.error(error);
-        if (isDefect(error)) {
-          this.#services.clock.defer(() => {
-            throw error;
-          });
-        }
-      });
+  #next(told: () => void): void {
+    if (this.#ended) return told();
+    this.#watch.next((events) => {
+      if ("req_type" in events) this.#fail(fromErrorReply(events), told);
+      else if (events.every(({ type }) => type === "progress")) {
+        // A sign of life.
+        this.#controller?.enqueue(new Uint8Array(LENGTH_BYTES));
+        told();
+      } else this.#look(told);
     });
   }
 
-  async #look(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    this.#quietMs += KV_CONNECT_WATCH_MS;
-    if ((controller.desiredSize ?? 0) > 0) {
-      const state = await this.#stateNow();
-      if (this.#ended) return;
-      if (state?.some((entry, i) => !isSame(entry, this.#state[i])) === true) {
-        this.#state = state;
-        this.#quietMs = 0;
-        controller.enqueue(framed(encodeWatchOutput(state)));
-      } else if (this.#quietMs >= KV_CONNECT_PING_MS) {
-        this.#quietMs = 0;
-        controller.enqueue(new Uint8Array(LENGTH_BYTES));
-      }
-    }
-    this.#later(controller);
+  /** Reads all keys, and tells them if they have changed. */
+  #look(told: () => void): void {
+    read(this.#services, this.#database, this.#ranges).then((state) => {
+      if (this.#ended) return told();
+      if (!state.some((entry, i) => !isSame(entry, this.#state[i]))) return this.#next(told);
+      this.#state = state;
+      this.#controller?.enqueue(framed(encodeWatchOutput(state)));
+      told();
+    }, (error: unknown) => {
+      if (this.#ended) return told();
+      if (!mayRepeat("harmless", failureOf(error).code)) return this.#fail(error, told);
+      // They cannot be read at the moment.
+      const again = () => this.#look(told);
+      this.#timer = this.#services.clock.setTimer(KV_CONNECT_WATCH_RETRY_MS, again);
+    });
   }
 
-  /** Undefined if they cannot be read at the moment. */
-  async #stateNow(): Promise<State | undefined> {
-    try {
-      return await read(this.#services, this.#database, this.#ranges);
-    } catch (error) {
-      if (mayRepeat("harmless", failureOf(error).code)) return undefined;
-      throw error;
-    }
+  /** The client asks again, and is told why not, if that stays so. */
+  #fail(error: unknown, told: () => void): void {
+    this.end();
+    this.#controller?.error(error);
+    told();
   }
 }
 
@@ -128,32 +126,36 @@ export async function watchResponse(
       `a watch has 1 to ${KV_CONNECT_WATCH_KEYS_MAX} keys, and this one has ${keys.length}`;
     throw new KvError("bad_request", text);
   }
-  checkRoom(services);
+  checkRunning(services);
   const ranges = keys.map((start) => {
     const end = new Uint8Array(start.length + 1);
     end.set(start);
     return { start, end, limit: 1, reverse: false };
   });
-  const state = await read(services, database, ranges);
-  // Others may have begun, or the process may have been told to stop, while the keys were read.
-  checkRoom(services);
-  const watch = new Watch(services, database, ranges, state);
-  const stream = new ReadableStream<Uint8Array>({
-    start: (controller) => watch.start(controller),
-    cancel: () => watch.end(),
-  });
-  return new Response(stream, {
-    headers: { "content-type": "application/octet-stream", "cache-control": "no-store" },
-  });
+  // What changes before the watch has begun is seen when it says that it has: by `level`.
+  const watch = services.site.database.watch({ keys: keys.map((key) => database.keyOf(key)) });
+  try {
+    const state = await read(services, database, ranges);
+    // The process may have been told to stop while the keys were read.
+    checkRunning(services);
+    const states = new StateStream(services, database, ranges, watch, state);
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => states.start(controller),
+      pull: () => states.pull(),
+      cancel: () => states.end(),
+    });
+    return new Response(stream, {
+      headers: { "content-type": "application/octet-stream", "cache-control": "no-store" },
+    });
+  } catch (error) {
+    watch.close();
+    throw error;
+  }
 }
 
-/** @throws {KvError} `unavailable`, `overloaded` */
-function checkRoom({ streams }: Services): void {
+/** @throws {KvError} `unavailable` */
+function checkRunning({ streams }: Services): void {
   if (streams.stopping) throw new KvError("unavailable", "this process stops");
-  const ours = [...streams.open].filter((stream) => stream instanceof Watch).length;
-  if (ours >= KV_CONNECT_WATCHES_MAX) {
-    throw new KvError("overloaded", `this process has ${KV_CONNECT_WATCHES_MAX} watches already`);
-  }
 }
 
 async function read(

@@ -10,6 +10,7 @@ import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { toKvError } from "../../../shared/base/errors.ts";
 import { VALUE_BYTES_MAX } from "../../../shared/limits/wire.ts";
+import type { WatchedEvent } from "../../../shared/watch/watch_event.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import {
   liveEntry,
@@ -52,6 +53,7 @@ export class MemoryDatabase implements Database {
     const bytes = typeof value === "string" ? encoder.encode(value) : value;
     const entry = this.#entry(key, { flags: 0, value: bytes, expiresAtMs });
     this.entries.set(key, entry);
+    this.tell("put");
     return entry;
   }
 
@@ -89,15 +91,39 @@ export class MemoryDatabase implements Database {
     return () => {};
   }
 
-  /** Nothing happens here: everything is told at once, and that is all. */
+  /** Who watches, and is told by {@linkcode tell}. */
+  readonly watches = new Set<(type: WatchedEvent["type"]) => void>();
+
+  /** Tells those who watch, whatever it is that they watch. */
+  tell(type: WatchedEvent["type"]): void {
+    for (const tell of this.watches) tell(type);
+  }
+
+  /** Everything that is there is told at once; after that, what {@linkcode tell} is given. */
   watch(): Watch {
-    let told = false;
+    const told: WatchedEvent[] = [];
+    let waiting: ((events: readonly WatchedEvent[]) => void) | undefined;
+    const give = () => {
+      if (waiting === undefined || told.length === 0) return;
+      const done = waiting;
+      waiting = undefined;
+      done(told.splice(0));
+    };
+    const tell = (type: WatchedEvent["type"]) => {
+      told.push({ type, token: () => "AQ" });
+      queueMicrotask(give);
+    };
+    this.watches.add(tell);
+    tell("level");
     return {
-      next(done) {
-        if (!told) queueMicrotask(() => done([{ type: "level", token: () => "AQ" }]));
-        told = true;
+      next: (done) => {
+        waiting = done;
+        queueMicrotask(give);
       },
-      close() {},
+      close: () => {
+        waiting = undefined;
+        this.watches.delete(tell);
+      },
     };
   }
 
