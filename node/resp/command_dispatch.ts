@@ -94,6 +94,7 @@ export class CommandDispatch {
       );
       return;
     }
+    server.tracking.begins(session, spec, args, transaction.open);
     const { run } = spec;
     if (transaction.open && run.kind !== "frame") {
       // It is counted as a part of EXEC.

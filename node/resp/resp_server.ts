@@ -29,6 +29,9 @@ import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
 import { AllNodes } from "./pubsub/all_nodes.ts";
+import { Changes } from "./watch/changes.ts";
+import { KeyEvents } from "./watch/key_events.ts";
+import { Tracking } from "./watch/tracking.ts";
 import { SessionWatches } from "./watch/session_watches.ts";
 import { RespSession } from "./session.ts";
 import type { SessionServer } from "./session_server.ts";
@@ -74,6 +77,9 @@ export class RespServer implements SessionServer {
   readonly cursors: ScanCursors;
   readonly pubSub: AllNodes;
   readonly watches = new SessionWatches();
+  readonly tracking: Tracking;
+  readonly keyEvents: KeyEvents;
+  readonly #changes: Changes;
   readonly #once: DeduplicatingDatabase;
   readonly #draining: Draining | undefined;
   readonly parserLimits: { readonly argumentBytesMax: number };
@@ -103,6 +109,9 @@ export class RespServer implements SessionServer {
     this.#once = new DeduplicatingDatabase(deps.database, deps.clock, () => name);
     this.cursors = new ScanCursors(deps.random);
     this.pubSub = new AllNodes(deps.node);
+    this.#changes = new Changes(deps.clock, deps.database);
+    this.tracking = new Tracking(this.#changes);
+    this.keyEvents = new KeyEvents(this.#changes, this.pubSub.local);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
     this.parserLimits = { argumentBytesMax: 2 * this.valueBytesMax };
@@ -131,6 +140,11 @@ export class RespServer implements SessionServer {
   /** The message to a client whose connection admission control ends. */
   refusal({ code, message }: KvError): string {
     return `-TRYAGAIN ${code} ${message}\r\n`;
+  }
+
+  /** The node stops: nobody is told what changes any more. */
+  close(): void {
+    this.#changes.close();
   }
 
   counted(): void {

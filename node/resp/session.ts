@@ -60,6 +60,8 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   /** A command runs alone, or waits to. */
   #alone = false;
   #waitingAlone: (() => void) | undefined;
+  /** What is pushed when it has run. */
+  #afterAlone: Write[] = [];
   /** No more bytes will arrive; commands that have arrived may still wait for their turn. */
   #inputEnded = false;
   /** It ends at the first moment when nothing is being asked. */
@@ -215,6 +217,12 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     this.#output.push(write);
   }
 
+  pushInTurn(write: Write): void {
+    if (this.#alone) this.#afterAlone.push(write);
+    else if (this.#queue.size === 0) this.push(write);
+    else this.#queue.add(0).finish(() => this.push(write));
+  }
+
   mayHear(channel: string): boolean {
     return this.login.mayUse("read", channel);
   }
@@ -258,6 +266,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
         if (ended || this.#closed) return;
         ended = true;
         this.#alone = false;
+        for (const write of this.#afterAlone.splice(0)) this.push(write);
         if (measured !== undefined) this.#countAlone(measured, errors);
         this.#onProgress();
       };
@@ -473,6 +482,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     this.transaction.reset();
     this.server.pubSub.local.forget(this);
     this.server.watches.forget(this);
+    this.server.tracking.off(this);
     this.server.forget(this);
   }
 }

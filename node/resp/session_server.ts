@@ -4,6 +4,7 @@ import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { ByteSlab } from "../storage/byte_slab.ts";
 import type { CommandServer, CommandSession } from "./command/command.ts";
+import type { Tracking } from "./watch/tracking.ts";
 import type { SessionWatches } from "./watch/session_watches.ts";
 import type { CommandTable } from "./tables/command_table.ts";
 
@@ -11,6 +12,7 @@ import type { CommandTable } from "./tables/command_table.ts";
 export interface SessionServer extends CommandServer {
   readonly table: CommandTable;
   readonly watches: SessionWatches;
+  readonly tracking: Tracking;
   /** Of a secured cluster: who may do what. */
   readonly access: AccessControl | undefined;
   /** The budget for the unanswered requests of all connections. */

@@ -15,6 +15,7 @@ import type {
   ScanRequest,
   Watch,
 } from "../../shared/database/database.ts";
+import { NO_VALUE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import {
@@ -232,7 +233,10 @@ export class NodeDatabase implements Database {
       }
       const refused = new PartitionSet(partitionCount);
       for (const partition of answer.refused) refused.add(partition);
-      const { entries, reset, more } = answer;
+      const { reset, more } = answer;
+      const entries = request.bare === true
+        ? answer.entries.map((entry) => ({ ...entry, value: NO_VALUE }))
+        : answer.entries;
       reply({
         req_type: "changes",
         entries: [],

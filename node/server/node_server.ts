@@ -189,6 +189,7 @@ export class NodeServer {
    * @returns how many were left when the time was over
    */
   drain(): Promise<number> {
+    this.#resp.close();
     this.database.closeWatches();
     this.#node.watch.close();
     return this.#draining.drain();
@@ -196,6 +197,7 @@ export class NodeServer {
 
   /** Closes every connection, after what was sent is out. @returns when they are gone, or will not go */
   async close(): Promise<void> {
+    this.#resp.close();
     this.database.close();
     this.#acceptor.closeAll(true);
     await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);

@@ -228,7 +228,7 @@ export class ClusterWatch implements Watch {
       if (place !== undefined) place.question = question;
       return toWirePosition(partition, place?.position);
     });
-    const { keys, prefixes } = this.#request;
+    const { keys, prefixes, bare } = this.#request;
     const waitMs = WATCH_WAIT_MS - (nowMs - this.#beganMs) % WATCH_WAIT_MS;
     const timeoutMs = Math.ceil(waitMs) + WATCH_LATE_MS;
     const message = {
@@ -236,6 +236,7 @@ export class ClusterWatch implements Watch {
       keys,
       prefixes,
       positions,
+      bare,
       wait_ms: Math.ceil(waitMs),
       timeout_ms: timeoutMs,
       [ON_BEHALF]: userOf(this.#request),

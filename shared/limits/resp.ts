@@ -37,5 +37,11 @@ export const RESP_SUBSCRIPTION_OVERHEAD_BYTES = 256;
 export const RESP_CHANNEL_BYTES_MAX = 1 * KIB;
 /** Messages that a subscriber has not read; with more it is cut off. */
 export const RESP_PUSH_BYTES_MAX = 32 * MIB;
+/** What a node notes of keys that clients keep at their side (CLIENT TRACKING), of all connections together. */
+export const RESP_TRACKED_BYTES_MAX = 64 * MIB;
+/** Prefixes of one connection of CLIENT TRACKING with BCAST. */
+export const RESP_TRACKED_PREFIXES_MAX = 128;
+/** A node that cannot learn what changes in the cluster tries again after this time. */
+export const CHANGES_RETRY_MS = 250;
 /** How long other nodes may take to tell how many subscribers got a message. */
 export const PUBSUB_ANSWER_MS_MAX = 1_000;

@@ -20,6 +20,8 @@ export const WATCH_MESSAGES = {
   watch_node: message(1, "request", {
     ...selection,
     positions,
+    /** Without the values. */
+    bare: optional(flag),
     wait_ms: optional(uint),
     timeout_ms: optional(uint),
     /** As in `scan_node`. */

@@ -160,7 +160,11 @@ export const COMMAND_NEEDS: Readonly<Record<string, CommandNeed>> = {
   "config|help": "login",
   list_nodes: "login",
   // What it names is judged where it begins.
-  "kv.watch": "requests",
+  "kv.watch": "login",
+  "client|tracking": "login",
+  "client|caching": "login",
+  "client|getredir": "login",
+  "client|trackinginfo": "login",
   "kv.unwatch": "login",
   get_nodes_for_key: "login",
   subscribe: { channels: ["read"] },

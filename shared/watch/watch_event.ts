@@ -29,6 +29,8 @@ export interface WatchedEvent {
 export interface WatchRequest extends WatchSelection {
   /** Begin with the entries that are there. Default false. */
   readonly snapshot?: boolean | undefined;
+  /** Without the values. Default false. */
+  readonly bare?: boolean | undefined;
   /** Begin where another watch of the same keys was; takes precedence over `snapshot`. */
   readonly token?: string | undefined;
 }

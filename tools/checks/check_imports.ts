@@ -59,6 +59,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["requests", "storage/memory", "resp/protocol"],
     ["transactions"],
     ["replication", "storage/journal", "resp/command"],
+    ["resp/watch"],
     [
       "peers",
       "scans",
@@ -71,7 +72,6 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
       "resp/topology",
       "resp/pubsub",
       "resp/rdb",
-      "resp/watch",
     ],
     ["resp/tables"],
     ["resp"],

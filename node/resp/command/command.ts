@@ -108,6 +108,34 @@ export interface CommandWatches {
   forget(session: CommandSession): void;
 }
 
+/** What CLIENT TRACKING has said. */
+export interface TrackingOptions {
+  /** Tells of all keys that begin with one of the prefixes, whatever was read. */
+  readonly broadcast: boolean;
+  readonly prefixes: readonly string[];
+  /** Whether what is read is noted if CLIENT CACHING says nothing. */
+  readonly default: boolean;
+  /** As CLIENT TRACKINGINFO shows them. */
+  readonly flags: readonly string[];
+}
+
+/** CLIENT TRACKING (`watch/tracking.ts`). */
+export interface CommandTracking {
+  /** @param done called when changes are told from now on */
+  on(session: CommandSession, options: TrackingOptions, done: () => void): void;
+  off(session: CommandSession): void;
+  optionsOf(session: CommandSession): TrackingOptions | undefined;
+  setCaching(session: CommandSession, caching: boolean): void;
+}
+
+/** Keyspace notifications (`watch/key_events.ts`). */
+export interface CommandKeyEvents {
+  /** What is wanted, as CONFIG GET shows it. */
+  readonly flags: string;
+  /** @throws {CommandError} for a letter that Redis does not know */
+  set(flags: string): void;
+}
+
 /** What a command may know and do of the connection over which it came (`session.ts`). */
 export interface CommandSession extends Subscriber {
   readonly id: number;
@@ -136,6 +164,8 @@ export interface CommandSession extends Subscriber {
   answerInTurn(write: Write): void;
   /** Refuses a command that cannot even be queued. */
   readonly refuse: (text: string) => undefined;
+  /** As `push`, behind the replies of all commands that have begun. */
+  pushInTurn(write: Write): void;
   /** Ends the connection, once everything before is answered and sent. */
   end(): void;
 }
@@ -217,6 +247,8 @@ export interface CommandServer extends PlanContext {
   readonly slow: SlowLog;
   readonly pubSub: CommandPubSub;
   readonly watches: CommandWatches;
+  readonly tracking: CommandTracking;
+  readonly keyEvents: CommandKeyEvents;
   readonly table: { readonly all: readonly CommandSpec[] };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;

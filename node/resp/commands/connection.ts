@@ -16,6 +16,7 @@ import { parseInteger } from "../protocol/integer_text.ts";
 import { clientLine } from "../command/client_line.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
+import { TRACKING_COMMANDS } from "../watch/tracking_commands.ts";
 import { CLIENT_CONTROL, typeOf } from "./introspection.ts";
 import { checkDatabase } from "./keys.ts";
 
@@ -106,7 +107,10 @@ function greetAs(
   session: CommandSession,
 ): void {
   // What is pushed to it has no form in RESP2.
-  if (protocol === 2) session.server.watches.forget(session);
+  if (protocol === 2) {
+    session.server.watches.forget(session);
+    session.server.tracking.off(session);
+  }
   out.protocol = protocol;
   if (name !== undefined) session.clientName = name;
   writeGreeting(out, session.id, protocol);
@@ -294,6 +298,7 @@ const CLIENT_SUBCOMMANDS: readonly CommandSpec[] = [
     { kind: "now", run: reply },
   ),
   ...CLIENT_CONTROL,
+  ...TRACKING_COMMANDS,
 ];
 
 /**
@@ -379,6 +384,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     run: (_args, session) => {
       session.transaction.reset();
       session.server.watches.forget(session);
+      session.server.tracking.off(session);
       session.server.pubSub.local.forget(session);
       session.login.logOut();
       session.answerInTurn((out) => {

@@ -30,7 +30,7 @@ function settings({ server }: Call): Record<string, string> {
     maxclients: String(server.node.clientsMax()),
     maxmemory: "0",
     "maxmemory-policy": "noeviction",
-    "notify-keyspace-events": "",
+    "notify-keyspace-events": server.keyEvents.flags,
     port: String(address?.port ?? 0),
     "proto-max-bulk-len": String(server.valueBytesMax),
     requirepass: "",
@@ -52,7 +52,12 @@ function configGet(args: Arguments, call: Call): void {
   }
 }
 
-/** What is set here follows from the node's own settings; to set what is set already changes nothing. @throws {CommandError} */
+/**
+ * What is set here follows from the node's own settings; to set what is set already changes nothing. Keyspace
+ * notifications are of this process alone, until it ends.
+ *
+ * @throws {CommandError}
+ */
 function configSet(args: Arguments, call: Call): void {
   if (args.length % 2 !== 0) throw wrongArity("config|set");
   const known = settings(call);
@@ -63,6 +68,10 @@ function configSet(args: Arguments, call: Call): void {
       throw new CommandError(
         `ERR Unknown option or number of arguments for CONFIG SET - '${given}'`,
       );
+    }
+    if (given.toLowerCase() === "notify-keyspace-events") {
+      call.server.keyEvents.set(textOf(at(args, i + 1)));
+      continue;
     }
     if (value === textOf(at(args, i + 1))) continue;
     throw new CommandError(
@@ -268,7 +277,10 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
         -4,
         "admin noscript loading stale",
         NO_KEYS,
-        about("2.0.0", "Refused, unless it changes nothing: settings are the node's own"),
+        about(
+          "2.0.0",
+          "Sets notify-keyspace-events of this node; any other is refused, unless it changes nothing",
+        ),
         { kind: "now", run: configSet },
       ),
       command(

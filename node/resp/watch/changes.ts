@@ -1,0 +1,104 @@
+/**
+ * What changes in the whole cluster, for those of this node's Redis clients that want to know which keys: one watch of
+ * all keys, without values, for all of them, while there is one of them.
+ *
+ * Invariants: who has been told that it is listening is told of every change that is committed from then on, or of
+ * `onLost`; the watch ends with the last listener.
+ *
+ * @module
+ */
+import type { Watch } from "../../../shared/database/database.ts";
+import type { Database } from "../../../shared/database/database.ts";
+import { CHANGES_RETRY_MS } from "../../../shared/limits/resp.ts";
+import type { Clock, Timer } from "../../../shared/platform/clock.ts";
+import type { ChangeType } from "../../../shared/watch/watch_event.ts";
+import { failureOf } from "../../../shared/base/errors.ts";
+
+/** Who wants to know. */
+export interface ChangeListener {
+  onChange(key: string, type: ChangeType): void;
+  /** Some changes may never be told. */
+  onLost(): void;
+}
+
+/** See the top of this file. */
+export class Changes {
+  readonly #clock: Clock;
+  readonly #database: Pick<Database, "watch">;
+  readonly #listeners = new Set<ChangeListener>();
+  #watch: Watch | undefined;
+  #retry: Timer | undefined;
+  /** Everything is told from now on. */
+  #level = false;
+  #waiting: (() => void)[] = [];
+
+  constructor(clock: Clock, database: Pick<Database, "watch">) {
+    this.#clock = clock;
+    this.#database = database;
+  }
+
+  /** @param listening called when everything that is committed from then on will be told, perhaps before this returns */
+  add(listener: ChangeListener, listening: () => void): void {
+    this.#listeners.add(listener);
+    if (this.#level) return listening();
+    this.#waiting.push(listening);
+    if (this.#watch === undefined && this.#retry === undefined) this.#begin();
+  }
+
+  remove(listener: ChangeListener): void {
+    this.#listeners.delete(listener);
+    if (this.#listeners.size === 0) this.close();
+  }
+
+  /** Nobody is told any more. */
+  close(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    this.#level = false;
+    this.#waiting = [];
+  }
+
+  #begin(): void {
+    this.#retry = undefined;
+    try {
+      this.#watch = this.#database.watch({ prefixes: [""], bare: true });
+    } catch (error) {
+      failureOf(error);
+      this.#lost();
+      return;
+    }
+    this.#next(this.#watch);
+  }
+
+  #next(watch: Watch): void {
+    watch.next((events) => {
+      if ("req_type" in events) {
+        this.#lost();
+        return;
+      }
+      for (const { type, entry } of events) {
+        if (entry !== undefined && type !== "level" && type !== "progress" && type !== "reset") {
+          for (const listener of this.#listeners) listener.onChange(entry.key, type);
+        } else if (type === "reset") { for (const listener of this.#listeners) listener.onLost(); }
+        else if (type === "level") this.#listening();
+      }
+      // A listener may have been the last one.
+      if (this.#watch === watch) this.#next(watch);
+    });
+  }
+
+  #listening(): void {
+    this.#level = true;
+    for (const listening of this.#waiting.splice(0)) listening();
+  }
+
+  /** The watch has ended: another one is begun soon. */
+  #lost(): void {
+    this.#watch = undefined;
+    this.#level = false;
+    for (const listener of this.#listeners) listener.onLost();
+    this.#retry = this.#clock.setTimer(CHANGES_RETRY_MS, () => this.#begin());
+  }
+}
