@@ -21,6 +21,7 @@ import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
 import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { codeOfText } from "./command/error_text.ts";
+import { mayHearChannel } from "./command/key_channels.ts";
 import { thrownText } from "./command/replies.ts";
 import { RespLogin } from "./login.ts";
 import { toErrorReply } from "../../shared/wire/error_reply.ts";
@@ -224,7 +225,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   }
 
   mayHear(channel: string): boolean {
-    return this.login.mayUse("read", channel);
+    return mayHearChannel(this.login, channel);
   }
 
   /** Answers in turn: now, if nothing comes before it. */

@@ -11,6 +11,8 @@ import {
   NO_KEYS,
 } from "../command/command.ts";
 
+import { mayHearChannel, mayHearChannels } from "../command/key_channels.ts";
+
 const NO_PERMISSION = "NOPERM No permissions to access a channel";
 
 /** A channel is text, as a key is. @throws {CommandError} */
@@ -27,8 +29,8 @@ function beginningOf(pattern: string): string {
 
 function mayHear({ login }: CommandSession, kind: ChannelKind, name: string): boolean {
   return kind === "pattern"
-    ? login.mayUseRange("read", beginningOf(name))
-    : login.mayUse("read", name);
+    ? mayHearChannels(login, beginningOf(name))
+    : mayHearChannel(login, name);
 }
 
 function subscribe(kind: ChannelKind, word: string) {

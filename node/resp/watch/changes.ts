@@ -30,6 +30,7 @@ export class Changes {
   #retry: Timer | undefined;
   /** Everything is told from now on. */
   #level = false;
+  #hasGap = false;
   #waiting: (() => void)[] = [];
 
   constructor(clock: Clock, database: Pick<Database, "watch">) {
@@ -56,7 +57,7 @@ export class Changes {
     this.#watch = undefined;
     this.#retry?.cancel();
     this.#retry = undefined;
-    this.#level = false;
+    this.#level = this.#hasGap = false;
     this.#waiting = [];
   }
 
@@ -81,7 +82,7 @@ export class Changes {
       for (const { type, entry } of events) {
         if (entry !== undefined && type !== "level" && type !== "progress" && type !== "reset") {
           for (const listener of this.#listeners) listener.onChange(entry.key, type);
-        } else if (type === "reset") { for (const listener of this.#listeners) listener.onLost(); }
+        } else if (type === "reset") this.#gap();
         else if (type === "level") this.#listening();
       }
       // A listener may have been the last one.
@@ -91,14 +92,23 @@ export class Changes {
 
   #listening(): void {
     this.#level = true;
+    // Of what has been read meanwhile, some may have changed.
+    if (this.#hasGap) this.#gap();
+    this.#hasGap = false;
     for (const listening of this.#waiting.splice(0)) listening();
+  }
+
+  /** Some changes may never be told, until there is `level` again. */
+  #gap(): void {
+    this.#hasGap = true;
+    for (const listener of this.#listeners) listener.onLost();
   }
 
   /** The watch has ended: another one is begun soon. */
   #lost(): void {
     this.#watch = undefined;
     this.#level = false;
-    for (const listener of this.#listeners) listener.onLost();
+    this.#gap();
     this.#retry = this.#clock.setTimer(CHANGES_RETRY_MS, () => this.#begin());
   }
 }

@@ -10,6 +10,7 @@
  */
 import type { ChangeType } from "../../../shared/watch/watch_event.ts";
 import { CommandError, type CommandSubscriptions } from "../command/command.ts";
+import { KEYEVENT, KEYSPACE } from "../command/key_channels.ts";
 import type { ChangeListener, Changes } from "./changes.ts";
 
 /** All letters that Redis knows, in the order in which CONFIG GET shows them; `A` stands for those of `ALL`. */
@@ -64,10 +65,10 @@ export class KeyEvents implements ChangeListener {
     const { name, letter } = EVENTS[type];
     if (!this.#flags.includes(letter)) return;
     if (this.#flags.includes("K")) {
-      this.#subscriptions.deliver("channel", `__keyspace@0__:${key}`, encoder.encode(name));
+      this.#subscriptions.deliver("channel", KEYSPACE + key, encoder.encode(name));
     }
     if (this.#flags.includes("E")) {
-      this.#subscriptions.deliver("channel", `__keyevent@0__:${name}`, encoder.encode(key));
+      this.#subscriptions.deliver("channel", KEYEVENT + name, encoder.encode(key));
     }
   }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { BasicClientSideCache, createClient } from "redis";
 import { WATCHES_PER_CONNECTION_MAX } from "../../../shared/limits/scans.ts";
 import { RespClient } from "../../support/clients/resp_client.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
@@ -95,4 +96,83 @@ Deno.test("KV.WATCH: what is wrong is refused, and RESET ends all watches", asyn
   const { host, port } = cluster.nodeHttpAddress(0);
   const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text();
   assert(metrics.includes("\nkv_watches 0\n"));
+});
+
+Deno.test("CLIENT TRACKING: node-redis' client-side cache keeps what it has read, until it changes anywhere", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3, replicationFactor: 1, minInSync: 1 });
+  await using kv = await cluster.connect();
+  const { host, port } = cluster.nodeAddress(0);
+  const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: "LRU" });
+  const client = createClient({ RESP: 3, clientSideCache: cache, socket: { host, port } });
+  client.on("error", () => {});
+  await client.connect();
+  const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
+  for (const key of keys) await kv.put(key, "1");
+  for (const key of keys) assertEquals(await client.get(key), "1");
+  for (const key of keys) assertEquals(await client.get(key), "1");
+  assertEquals(cache.stats().hitCount, keys.length);
+  for (const key of keys) {
+    await kv.put(key, "2");
+    await cluster.poll("the new value", async () => await client.get(key) === "2" || undefined);
+  }
+  client.destroy();
+});
+
+Deno.test("CLIENT TRACKING, keyspace notifications: also of a secured cluster, as far as the user may read", async () => {
+  await using cluster = await TestCluster.start({
+    nodes: 2,
+    replicationFactor: 1,
+    minInSync: 1,
+    secured: true,
+  });
+  const alice = { user: "alice", password: "correct horse" };
+  const grants = (["read", "write"] as const).map((right) => ({
+    database: "default",
+    prefix: "app:",
+    right,
+  }));
+  await cluster.order({ req_type: "role_set", role: "app", grants });
+  await cluster.order({ req_type: "user_add", ...alice, roles: ["app"] });
+  const { host, port } = cluster.nodeAddress(0);
+  const { ca = "", user = "", password = "" } = cluster.credentials ?? {};
+  const open = async (login: { user: string; password: string }) => {
+    const client = createClient({
+      RESP: 3,
+      username: login.user,
+      password: login.password,
+      socket: { host, port, tls: true, ca },
+    });
+    client.on("error", () => {});
+    await client.connect();
+    return client;
+  };
+  const root = await open({ user, password });
+  const reader = await cluster.poll("alice at the node", async () => await open(alice));
+  await root.configSet("notify-keyspace-events", "KA");
+  const heard: string[] = [];
+  await reader.pSubscribe(
+    "__keyspace@0__:app:*",
+    (event, channel) => heard.push(`${channel} ${event}`),
+  )
+    .catch((error) => heard.push(String(error)));
+  await root.pSubscribe(
+    "__keyspace@0__:*",
+    (event, channel) => heard.push(`root ${channel} ${event}`),
+  );
+  await using kv = await cluster.connect();
+  for (let i = 0; i < 4; i++) await kv.put(`app:${i}`, "v");
+  await cluster.poll(
+    "all events",
+    () => Promise.resolve(heard.filter((line) => line.startsWith("root")).length >= 4 || undefined),
+    () => heard,
+  );
+  assert(heard.includes("root __keyspace@0__:app:3 set"), heard.join());
+  await cluster.poll(
+    "what alice may read",
+    () => Promise.resolve(heard.includes("__keyspace@0__:app:3 set") || undefined),
+    () => heard,
+  );
+  await assertRejects(() => reader.pSubscribe("__key*__:*", () => {}), Error, "NOPERM");
+  await assertRejects(() => reader.subscribe("__keyevent@0__:set", () => {}), Error, "NOPERM");
+  for (const client of [root, reader]) client.destroy();
 });

@@ -10,7 +10,6 @@ import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import { toKvError } from "../../../shared/base/errors.ts";
 import { VALUE_BYTES_MAX } from "../../../shared/limits/wire.ts";
-import type { WatchedEvent } from "../../../shared/watch/watch_event.ts";
 import type { KeyRequest, Message, Reply } from "../../../shared/wire/messages.ts";
 import {
   liveEntry,
@@ -19,6 +18,7 @@ import {
   writeReply,
 } from "../../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../../shared/operations/table.ts";
+import { ScriptedWatches } from "./scripted_watches.ts";
 import { checkKeyRequest } from "../../../shared/validation/request_checks.ts";
 
 const encoder = new TextEncoder();
@@ -40,6 +40,7 @@ export class MemoryDatabase implements Database {
   readonly requests: KeyRequest[] = [];
   /** If it returns a reply, that is the answer instead of the database's. */
   intercept: (request: KeyRequest) => Reply | undefined = () => undefined;
+  readonly watches = new ScriptedWatches();
   clusterMap: ClusterMap | undefined;
   wallMs = 1_800_000_000_000;
   #lastSeq = 0;
@@ -53,7 +54,7 @@ export class MemoryDatabase implements Database {
     const bytes = typeof value === "string" ? encoder.encode(value) : value;
     const entry = this.#entry(key, { flags: 0, value: bytes, expiresAtMs });
     this.entries.set(key, entry);
-    this.tell("put");
+    this.watches.tellChange(entry);
     return entry;
   }
 
@@ -91,40 +92,8 @@ export class MemoryDatabase implements Database {
     return () => {};
   }
 
-  /** Who watches, and is told by {@linkcode tell}. */
-  readonly watches = new Set<(type: WatchedEvent["type"]) => void>();
-
-  /** Tells those who watch, whatever it is that they watch. */
-  tell(type: WatchedEvent["type"]): void {
-    for (const tell of this.watches) tell(type);
-  }
-
-  /** Everything that is there is told at once; after that, what {@linkcode tell} is given. */
   watch(): Watch {
-    const told: WatchedEvent[] = [];
-    let waiting: ((events: readonly WatchedEvent[]) => void) | undefined;
-    const give = () => {
-      if (waiting === undefined || told.length === 0) return;
-      const done = waiting;
-      waiting = undefined;
-      done(told.splice(0));
-    };
-    const tell = (type: WatchedEvent["type"]) => {
-      told.push({ type, token: () => "AQ" });
-      queueMicrotask(give);
-    };
-    this.watches.add(tell);
-    tell("level");
-    return {
-      next: (done) => {
-        waiting = done;
-        queueMicrotask(give);
-      },
-      close: () => {
-        waiting = undefined;
-        this.watches.delete(tell);
-      },
-    };
+    return this.watches.watch();
   }
 
   #matching({ prefix = "", start, end }: Omit<ScanRequest, "limit">): Entry[] {

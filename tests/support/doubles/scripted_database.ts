@@ -21,6 +21,7 @@ import { errorReply, liveEntry, writeReply } from "../../../shared/operations/op
 import { operationOf } from "../../../shared/arguments/request_words.ts";
 import { checkKeyRequest, type RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
+import { ScriptedWatches } from "./scripted_watches.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
 
 /** A `transaction`, as far as it matters here. */
@@ -36,6 +37,7 @@ export class ScriptedDatabase implements Database {
   readonly requests: KeyRequest[] = [];
   /** How far the clock of the node that has the keys is ahead. */
   aheadMs = 0;
+  readonly watches = new ScriptedWatches();
   readonly entries = new Map<string, Entry>();
   /** Answers wait for `release`. */
   later = false;
@@ -105,16 +107,8 @@ export class ScriptedDatabase implements Database {
     return () => {};
   }
 
-  /** Nothing happens here: everything is told at once, and that is all. */
   watch(): Watch {
-    let told = false;
-    return {
-      next(done) {
-        if (!told) queueMicrotask(() => done([{ type: "level", token: () => "AQ" }]));
-        told = true;
-      },
-      close() {},
-    };
+    return this.watches.watch();
   }
 
   #keys({ prefix, start, end }: CountRequest): string[] {
@@ -158,7 +152,9 @@ export class ScriptedDatabase implements Database {
       if ("answer" in outcome) return outcome.answer;
       const { key } = request;
       const seq = ++this.#seq;
-      this.entries.set(key, { key, seq, term: 1, timestampMs: wallMs, ...outcome.write });
+      const entry = { key, seq, term: 1, timestampMs: wallMs, ...outcome.write };
+      this.entries.set(key, entry);
+      this.watches.tellChange(entry);
       return outcome.reply?.(seq) ?? writeReply(seq);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;

@@ -259,7 +259,7 @@ Deno.test("watch: the state first, then each change, and a sign of life; a clien
   await bench.clock.run(KV_CONNECT_WATCH_RETRY_MS);
   assertStringIncludes(new TextDecoder().decode(await next), "second");
   next = frames(reader);
-  bench.database.tell("progress");
+  bench.database.watches.tell("progress");
   assertEquals([...await next], []);
   await reader.cancel();
   const before = bench.database.requests.length;
