@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import page from "../../../docs/recipes.md" with { type: "text" };
+import { FeatureFlags } from "../../../examples/feature_flags.ts";
 import { countRequest } from "../../../examples/rate_limiter.ts";
 import { lock, renew, tryLock, unlock } from "../../../examples/lock.ts";
 import { formatAddress } from "../../../shared/platform/transport.ts";
@@ -107,6 +108,31 @@ Deno.test("examples: each recipe of docs/recipes.md runs, and does what the page
     second.child.kill("SIGTERM");
     assertEquals(await second.rest(), ["second does not lead any more"]);
     assertEquals(await third.line(), "third leads");
+  });
+
+  await t.step("feature_flags.ts: a flag that is switched is known at once", async () => {
+    await using kv = await cluster.connect();
+    await kv.put("flag:old", "on");
+    await using example = new Example(cluster, "feature_flags.ts");
+    assertEquals([await example.line(), await example.line()], [
+      "old is on",
+      "all flags are known",
+    ]);
+    await kv.put("flag:new", "50%");
+    assertEquals(await example.line(), "new is 50%");
+    await kv.delete("flag:old");
+    assertEquals(await example.line(), "old is gone");
+    const flags = new FeatureFlags();
+    const stop = new AbortController();
+    const known = Promise.withResolvers<void>();
+    const following = flags.follow(kv, stop.signal, known.resolve);
+    await known.promise;
+    const users = Array.from({ length: 1_000 }, (_, i) => `user ${i}`);
+    const lucky = users.filter((user) => flags.isOn("new", user)).length;
+    assert(lucky > 400 && lucky < 600, `${lucky} of 1,000 users`);
+    assertEquals([flags.isOn("old", "u"), flags.isOn("never set", "u")], [false, false]);
+    stop.abort();
+    await following;
   });
 
   await t.step(
