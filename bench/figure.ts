@@ -9,7 +9,7 @@
 export interface Figure {
   readonly group: string;
   readonly name: string;
-  readonly unit: "ns/op" | "requests/s" | "connections/s";
+  readonly unit: "ns/op" | "requests/s" | "connections/s" | "bytes";
   /** Of the rounds. */
   readonly median: number;
   readonly rounds: readonly number[];

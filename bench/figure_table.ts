@@ -58,7 +58,7 @@ function amount({ unit }: Figure, value: number): string {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
-  return `${text} ${unit === "ns/op" ? "ns" : "/s"}`;
+  return `${text} ${unit === "ns/op" ? "ns" : unit === "bytes" ? "B" : "/s"}`;
 }
 
 /** What was measured, where and how. */

@@ -14,6 +14,7 @@
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  * | denokv | `Deno.openKv` on a file, on one node and on three: sets, gets, atomic operations, lists |
+ * | watch | from a write's acknowledgement to its event at a watcher; what a write costs that a hundred are told of; what idle watchers cost |
  *
  * Keys have 16 bytes and values 100, keys are drawn at random from 50,000, writes are synced at every
  * replica before they are acknowledged (`--fsync` says otherwise). Each figure is the median of several
@@ -43,6 +44,7 @@ import {
 } from "./server_workloads.ts";
 import { type Servers, ServerStarter } from "./servers.ts";
 import { measureStorage } from "./storage_workloads.ts";
+import { measureWatch } from "./watch_workloads.ts";
 
 const GROUPS = [
   "codec",
@@ -54,6 +56,7 @@ const GROUPS = [
   "cluster",
   "fairness",
   "denokv",
+  "watch",
 ] as const;
 type Group = (typeof GROUPS)[number];
 
@@ -171,6 +174,15 @@ async function measureGroup(
         { name: "three nodes", path: urlOf(three) },
       ];
       return await measureDenoKv(group, contestants, effort, report);
+    }
+    case "watch": {
+      const one = await starter.startNode(`${folder}/watch`, flags);
+      const three = await starter.startCluster(CLUSTER_NODES, `${folder}/watch-cluster`, flags);
+      const contestants = [{ name: "one node", servers: one }, {
+        name: "three nodes",
+        servers: three,
+      }];
+      return await measureWatch(group, contestants, { ...effort, quick: settings.quick }, report);
     }
     case "cluster": {
       const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/cluster`, flags);

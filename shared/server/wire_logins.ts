@@ -107,6 +107,8 @@ export function admitRequest(
 /** What a member passes on for a user. All else that it asks, it asks for itself. */
 function isPassedOn(request: Request, member: MemberName): boolean {
   const { req_type: type } = request;
+  // A node asks for itself which keys change, and judges by itself which of its clients it tells.
+  if (type === "watch_node" && request.bare === true && member.role === "node") return false;
   if (
     Object.hasOwn(OPERATIONS, type) || type === "scan_node" || type === "count_node" ||
     type === "watch_node"
