@@ -115,7 +115,8 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   count_node: REQUEST,
   watch_node: REQUEST,
   watch: REQUEST,
-  unwatch: REQUEST,
+  // Everybody may end its own, and has none; a coordinator has none at all.
+  unwatch: { ...REQUEST, user: ["not_found", "bad_request"] },
   changes: NEVER,
   event: NEVER,
   // Each request inside is refused by itself.
