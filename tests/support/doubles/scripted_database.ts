@@ -21,6 +21,7 @@ import { operationOf } from "../../../shared/arguments/request_words.ts";
 import { checkKeyRequest, type RequestLimits } from "../../../shared/validation/request_checks.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
+import { keyRange } from "../../../shared/base/key_range.ts";
 
 /** A `transaction`, as far as it matters here. */
 interface TransactionRequest {
@@ -104,12 +105,12 @@ export class ScriptedDatabase implements Database {
     return () => {};
   }
 
-  #keys({ prefix, start, end }: CountRequest): string[] {
+  #keys(request: CountRequest): string[] {
+    const { start, end } = keyRange(request);
     const now = this.#clock.wallMs();
     return [...this.entries.values()]
       .filter((entry) => isLive(entry, now))
       .map(({ key }) => key)
-      .filter((key) => prefix === undefined || key.startsWith(prefix))
       .filter((key) => start === undefined || compareKeys(key, start) >= 0)
       .filter((key) => end === undefined || compareKeys(key, end) < 0)
       .sort(compareKeys);
