@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { keyOfBase64, percentEncoded } from "../shared/base/key_text.ts";
 import type { ConsoleSnapshot } from "../shared/console/snapshot.ts";
 
 /** What the server answered instead of what was asked for. */
@@ -64,6 +65,7 @@ export async function snapshot(): Promise<ConsoleSnapshot> {
 
 /** Keys on a page. */
 export interface KeyPage {
+  /** As `shared/base/key_text.ts` has them. */
   readonly keys: readonly string[];
   readonly cursor?: string;
 }
@@ -76,7 +78,12 @@ export async function keys(
   const query = new URLSearchParams({ limit: String(limit) });
   if (prefix !== "") query.set("prefix", prefix);
   if (cursor !== undefined) query.set("cursor", cursor);
-  return await (await ask(`keys?${query}`)).json();
+  const page = await (await ask(`keys?${query}`)).json() as {
+    keys: readonly (string | { key64: string })[];
+    cursor?: string;
+  };
+  const names = page.keys.map((key) => typeof key === "string" ? key : keyOfBase64(key.key64));
+  return { ...page, keys: names };
 }
 
 export async function countKeys(prefix: string): Promise<number> {
@@ -86,7 +93,6 @@ export async function countKeys(prefix: string): Promise<number> {
 
 /** A key's entry. */
 export interface KeyEntry {
-  readonly key: string;
   readonly value?: string;
   readonly value64?: string;
   readonly version: number;
@@ -96,7 +102,7 @@ export interface KeyEntry {
 }
 
 export async function entry(key: string): Promise<KeyEntry> {
-  return await (await ask(`get?${new URLSearchParams({ key })}`)).json();
+  return await (await ask(`get?key=${percentEncoded(key)}`)).json();
 }
 
 /** Any operation, with its fields. */

@@ -7,6 +7,7 @@
  * @module
  */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { quotedKey } from "../shared/base/key_text.ts";
 import * as api from "./api.ts";
 import { bytes, count, date, duration } from "./format.ts";
 
@@ -89,7 +90,7 @@ export function Data() {
                 class={key === chosen ? "chosen" : ""}
                 onClick={() => open(key)}
               >
-                {key}
+                {keyLabel(key)}
               </button>
             </li>
           ))}
@@ -173,7 +174,7 @@ function Editor(
         await api.operation("create", { key: name, value: text, ...lifetimeOf(lifetime) });
       } else {
         await api.operation("put", {
-          key: entry.key,
+          key: keyName,
           value: text,
           keep_ttl: true,
           ...(entry.content_type === undefined ? {} : { content_type: entry.content_type }),
@@ -195,7 +196,7 @@ function Editor(
       return until.ttl_ms === undefined ? "It does not expire any more." : "Its end is set.";
     });
   const remove = () => {
-    if (!confirm(`Delete ${JSON.stringify(keyName)}?`)) return;
+    if (!confirm(`Delete ${quotedKey(keyName ?? "")}?`)) return;
     void attempt(async () => {
       await api.operation("delete", { key: keyName, ...condition });
       onChanged(undefined);
@@ -217,7 +218,7 @@ function Editor(
         )
         : (
           <h2>
-            <code>{keyName}</code>
+            <code>{keyLabel(keyName)}</code>
           </h2>
         )}
       {entry !== undefined && (
@@ -327,6 +328,11 @@ function hexOf(base64: string): string {
   }
   if (raw.length > HEX_BYTES_MAX) lines.push("…");
   return lines.join("\n");
+}
+
+/** A key for people: quoted, with escapes, if it is not text. */
+function keyLabel(key: string): string {
+  return key.isWellFormed() ? key : quotedKey(key);
 }
 
 export function textOf(failure: unknown): string {

@@ -13,14 +13,16 @@ import { showUsage } from "./usage.ts";
 
 const BUNDLE = "shared/console/console_bundle.ts";
 const FOLDER = "console";
+/** The only part of the programs that runs in the page. */
+const KEY_TEXT = "shared/base/key_text.ts";
 
 /** A hash of all that the page is made from: its sources, and the versions of the packages. */
 export async function hashOfSources(): Promise<string> {
   const hash = createHash("sha256");
   const names: string[] = [];
   for await (const { name } of Deno.readDir(FOLDER)) if (name !== "README.md") names.push(name);
-  for (const name of names.sort()) {
-    hash.update(`${name}\n${await Deno.readTextFile(`${FOLDER}/${name}`)}\n`);
+  for (const path of [...names.sort().map((name) => `${FOLDER}/${name}`), KEY_TEXT]) {
+    hash.update(`${path}\n${await Deno.readTextFile(path)}\n`);
   }
   const { imports } = JSON.parse(await Deno.readTextFile("deno.json"));
   hash.update(`${imports.preact} ${imports.uplot}`);

@@ -10,6 +10,7 @@ import { parseBoundedJson } from "../../shared/schema/bounded_json.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { bytesOfKey, keyOfBytes } from "../../shared/base/key_text.ts";
 import { BACKUP_FRAME_BYTES_MAX } from "../../shared/limits/backup.ts";
 
 /** The layout that this code writes, and the newest that it reads. */
@@ -135,7 +136,7 @@ export function decodeChunkHead(
 /** Live entries as a chunk's text. The term is left out: it means nothing in another cluster. */
 export function encodeEntries(entries: readonly Entry[]): Uint8Array {
   const names = entries.map(({ key, contentType = "" }) => ({
-    key: encoder.encode(key),
+    key: bytesOfKey(key),
     type: encoder.encode(contentType),
   }));
   const size = entries.reduce(
@@ -178,7 +179,7 @@ export function decodeEntries(text: Uint8Array): Entry[] {
     const end = valueAt + view.getUint32(at + 4);
     if (end > text.length) throw damaged("an entry that is longer than its chunk");
     const entry = {
-      key: decodeName(text.subarray(keyAt, typeAt)),
+      key: keyOfBytes(text.subarray(keyAt, typeAt)),
       seq: safeInteger(view.getBigUint64(at + 9)),
       term: 0,
       flags: view.getUint8(at + 8),
@@ -187,7 +188,9 @@ export function decodeEntries(text: Uint8Array): Entry[] {
       value: text.subarray(valueAt, end),
       ...(typeAt === valueAt ? {} : { contentType: decodeName(text.subarray(typeAt, valueAt)) }),
     };
-    if (entry.seq === 0 || (entry.flags & TOMBSTONE) !== 0) throw damaged("an entry of no value");
+    if (entry.key === "" || entry.seq === 0 || (entry.flags & TOMBSTONE) !== 0) {
+      throw damaged("an entry of no value");
+    }
     entries.push(entry);
     at = end;
   }
@@ -201,7 +204,7 @@ function decodeName(bytes: Uint8Array): string {
   } catch {
     // The error below says it.
   }
-  throw damaged("a key or media type that is not valid");
+  throw damaged("a media type that is not valid");
 }
 
 function safeInteger(value: bigint): number {

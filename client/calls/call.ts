@@ -236,7 +236,7 @@ export interface KvClientOptions extends ClientLogin {
    * it connects.
    */
   tracer?: Tracer | undefined;
-  /** Longest key, in bytes of UTF-8. Default 1,024; raise it if the cluster's limit was raised. */
+  /** Longest key, in bytes. Default 2,048; raise it if the cluster's limit was raised. */
   keyBytesMax?: number | undefined;
   /** Longest value, in bytes. Default 8 MiB; raise it if the cluster's limit was raised. */
   valueBytesMax?: number | undefined;

@@ -6,6 +6,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
+import { isKeyText, keyLength } from "../../shared/base/key_text.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { Fields } from "../../shared/schema/fields.ts";
 import type { Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
@@ -129,7 +130,7 @@ export class KeyCalls {
 
   /** `what` begins the error's text. @throws {KvError} `bad_request`, `key_too_large` */
   checkKey(what: string, key: string): void {
-    if (typeof key !== "string" || key === "" || !key.isWellFormed()) {
+    if (typeof key !== "string" || key === "" || !isKeyText(key)) {
       const given = typeof key === "string" ? quote(key) : typeof key;
       throw new KvError(
         "bad_request",
@@ -138,7 +139,7 @@ export class KeyCalls {
     }
     const bytesMax = this.#keyBytesMax;
     // At most three bytes per UTF-16 unit: only long keys need counting.
-    if (key.length * 3 > bytesMax && utf8.encode(key).length > bytesMax) {
+    if (key.length * 3 > bytesMax && keyLength(key) > bytesMax) {
       throw new KvError(
         "key_too_large",
         `${what}: the key ${quote(key)} is longer than ${bytesMax} bytes`,

@@ -226,7 +226,9 @@ export function completeLine(
     return [[], part];
   }
   // A key that would need quotes must be typed.
-  const keys = recentKeys.filter((key) => key.startsWith(part) && /^[^\s"'#-][^\s]*$/.test(key));
+  const keys = recentKeys.filter((key) =>
+    key.startsWith(part) && key.isWellFormed() && /^[^\s"'#-][^\s]*$/.test(key)
+  );
   return [keys.map((key) => `${key} `).toReversed(), part];
 }
 

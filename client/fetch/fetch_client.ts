@@ -7,6 +7,7 @@
  * @module
  */
 import { type ErrorCode, isErrorCode, KvError } from "../../shared/base/errors.ts";
+import { keyOfBase64, percentEncoded, quotedKey } from "../../shared/base/key_text.ts";
 
 /** How to reach a cluster. */
 export interface FetchOptions {
@@ -129,7 +130,7 @@ export class FetchKv {
     try {
       return strictUtf8.decode(value);
     } catch (cause) {
-      const text = `getText: the value of ${JSON.stringify(key)} is not valid UTF-8`;
+      const text = `getText: the value of ${quotedKey(key)} is not valid UTF-8`;
       throw new KvError("bad_request", text, { cause });
     }
   }
@@ -150,7 +151,7 @@ export class FetchKv {
     try {
       return JSON.parse(text);
     } catch (cause) {
-      const what = `getJson: the value of ${JSON.stringify(key)} is not JSON`;
+      const what = `getJson: the value of ${quotedKey(key)} is not JSON`;
       throw new KvError("bad_request", what, { cause });
     }
   }
@@ -284,18 +285,18 @@ export class FetchKv {
    */
   async *keys(selection: FetchSelection = {}): AsyncGenerator<string, void, void> {
     const { prefix, start, end, reverse = false } = selection;
-    const query = new URLSearchParams({ limit: String(PAGE_KEYS) });
+    let query = `limit=${PAGE_KEYS}${reverse ? "&reverse=true" : ""}`;
     for (const [name, value] of Object.entries({ prefix, start, end })) {
-      if (value !== undefined) query.set(name, value);
+      if (value !== undefined) query += `&${name}=${percentEncoded(value)}`;
     }
-    if (reverse) query.set("reverse", "true");
+    let cursor = "";
     for (;;) {
-      const path = `/keys?${query}`;
+      const path = `/keys?${query}${cursor}`;
       const answer = await this.#ask({ method: "GET", path }, selection);
-      const page = jsonOf(answer) as { keys: string[]; cursor?: string };
-      yield* page.keys;
+      const page = jsonOf(answer) as { keys: (string | { key64: string })[]; cursor?: string };
+      for (const key of page.keys) yield typeof key === "string" ? key : keyOfBase64(key.key64);
       if (page.cursor === undefined) return;
-      query.set("cursor", page.cursor);
+      cursor = `&cursor=${page.cursor}`;
     }
   }
 
@@ -417,10 +418,10 @@ function authorizationOf({ user, password, token, urls }: FetchOptions): Record<
 /** Everything is encoded, so that nothing between here and there folds `.` and `..`. */
 function pathOf(key: string): string {
   if (key === "" || key === "." || key === "..") {
-    throw new KvError("bad_request", `${JSON.stringify(key)} cannot be a key of a path`);
+    throw new KvError("bad_request", `${quotedKey(key)} cannot be a key of a path`);
   }
   try {
-    return `/kv/${encodeURIComponent(key)}`;
+    return `/kv/${percentEncoded(key)}`;
   } catch (cause) {
     throw new KvError("bad_request", "the key is not well-formed text", { cause });
   }

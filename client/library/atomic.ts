@@ -5,6 +5,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
+import { keyOfField } from "../../shared/schema/value_codec.ts";
 import { isObject, isUint } from "../../shared/cluster/map_shape.ts";
 import type { Message, PlainRequest, Reply } from "../../shared/wire/messages.ts";
 import type {
@@ -312,8 +313,7 @@ function readResult<T>(call: KeyCall<T>, reply: Reply): AtomicResult<T> {
 function failedCheck(reply: Reply): { ok: false; key: string; version: number } | undefined {
   if (reply.req_type !== "error" || reply.code !== "version_mismatch") return undefined;
   const { detail } = reply;
-  if (!isObject(detail) || typeof detail.key !== "string" || !isUint(detail.version)) {
-    return undefined;
-  }
-  return { ok: false, key: detail.key, version: detail.version };
+  if (!isObject(detail) || !isUint(detail.version)) return undefined;
+  const key = keyOfField("key", detail);
+  return key === undefined ? undefined : { ok: false, key, version: detail.version };
 }

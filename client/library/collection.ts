@@ -7,6 +7,7 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
+import { quotedKey } from "../../shared/base/key_text.ts";
 import type {
   DeleteOptions,
   KvEntry,
@@ -220,11 +221,11 @@ export class Collection<Output, Input = Output> {
     try {
       value = JSON.parse(strictUtf8.decode(entry.value));
     } catch (cause) {
-      throw new KvError("bad_request", `the value of ${JSON.stringify(key)} is not JSON`, {
+      throw new KvError("bad_request", `the value of ${quotedKey(key)} is not JSON`, {
         cause,
       });
     }
-    const output = await this.#checked(`the value of ${JSON.stringify(key)}`, value);
+    const output = await this.#checked(`the value of ${quotedKey(key)}`, value);
     return { id: key.slice(this.#prefix.length), value: output, version };
   }
 

@@ -7,6 +7,7 @@
 import type { Database, ScanRequest } from "../../shared/database/database.ts";
 import { type Entry, versionOf } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { isKeyText } from "../../shared/base/key_text.ts";
 import { SCAN_LIBRARY_KEYS } from "../../shared/limits/client.ts";
 import { DELETES_IN_FLIGHT_MAX } from "../../shared/limits/scans.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
@@ -57,7 +58,7 @@ export function checkSelection(what: string, { prefix, start, end }: KeySelectio
     if (typeof key !== "string") {
       throw new KvError("bad_request", `${what}: a key must be a string, given ${typeof key}`);
     }
-    if (key.isWellFormed()) continue;
+    if (isKeyText(key)) continue;
     throw new KvError("bad_request", `${what}: ${quote(key)} has half of a surrogate pair`);
   }
 }

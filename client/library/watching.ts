@@ -5,6 +5,7 @@
  * @module
  */
 import type { Database } from "../../shared/database/database.ts";
+import { isKeyText } from "../../shared/base/key_text.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { versionOf } from "../../shared/base/entry.ts";
 import { quote } from "../../shared/operations/operation.ts";
@@ -118,8 +119,8 @@ function textsOf(
     if (typeof text !== "string") {
       throw new KvError("bad_request", `watch: a ${what} must be a string, given ${typeof text}`);
     }
-    if (!text.isWellFormed()) {
-      throw new KvError("bad_request", `watch: ${quote(text)} has half of a surrogate pair`);
+    if (!isKeyText(text)) {
+      throw new KvError("bad_request", `watch: ${quote(text)} is no key, nor a part of one`);
     }
   }
   return all;

@@ -1,10 +1,11 @@
 /**
- * A cluster's keys as JSON lines, `{"key":…,"value":…}`, or `value64` where a value is not UTF-8 or
+ * A cluster's keys as JSON lines, `{"key":…,"value":…}`, `key64` if the key is not UTF-8, or `value64` where a value is not UTF-8 or
  * is shorter so, and `content_type` where it has one. `import` takes them back. In the order of
  * the keys. It keeps one page and one chunk in memory.
  *
  * @module
  */
+import { keyField } from "../../shared/base/key_text.ts";
 import { EXPORT_CHUNK_BYTES } from "../../shared/limits/client.ts";
 import { encodeValue } from "../../shared/schema/value_codec.ts";
 import type { KvEntry } from "../calls/call.ts";
@@ -43,5 +44,9 @@ export async function runExport(
 /** One line, with its end. */
 function exportLine(entry: Pick<KvEntry, "key" | "value" | "contentType">): string {
   const { key, value, contentType } = entry;
-  return JSON.stringify({ key, ...encodeValue(value), content_type: contentType }) + "\n";
+  return JSON.stringify({
+    ...keyField("key", key),
+    ...encodeValue(value),
+    content_type: contentType,
+  }) + "\n";
 }

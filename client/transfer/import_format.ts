@@ -11,7 +11,7 @@ import { KvError } from "../../shared/base/errors.ts";
 import { joinBytes } from "../../shared/base/join_bytes.ts";
 import { IMPORT_RECORD_BYTES_MAX } from "../../shared/limits/client.ts";
 import { isMediaType } from "../../shared/cluster/map_shape.ts";
-import { decodeValue } from "../../shared/schema/value_codec.ts";
+import { decodeValue, fromWireKey } from "../../shared/schema/value_codec.ts";
 
 /** A record of a file, or why a line is not one. */
 export type ImportItem =
@@ -177,7 +177,7 @@ function lineBreaks(field: Uint8Array): number {
 
 /**
  * The records of JSON lines, `{"key":…,"value":…}`. A value that is a string is stored as it is; any other
- * but null as its JSON text; `value64` as the bytes that it encodes. `content_type` is stored with it.
+ * but null as its JSON text; `key64` and `value64` as the bytes that it encodes. `content_type` is stored with it.
  */
 export async function* readJsonLines(
   chunks: AsyncIterable<Uint8Array>,
@@ -203,12 +203,12 @@ function jsonItem(text: string, line: number): ImportItem {
     if (error instanceof KvError) return { line, reason: error.message };
     return { line, reason: `not JSON: ${error instanceof Error ? error.message : error}` };
   }
-  if (typeof parsed !== "object" || parsed === null || !("key" in parsed)) {
+  if (typeof parsed !== "object" || parsed === null || !("key" in parsed || "key64" in parsed)) {
     return { line, reason: `required {"key":…,"value":…}, found no "key"` };
   }
-  const { key } = parsed;
-  if (typeof key !== "string" || key === "" || !key.isWellFormed()) {
-    return { line, reason: `"key" must be a non-empty, well-formed string` };
+  const key = importedKey(parsed);
+  if (key === undefined) {
+    return { line, reason: `"key" must be a non-empty text, or "key64" base64` };
   }
   const type = "content_type" in parsed ? parsed.content_type : undefined;
   if (type !== undefined && type !== null && !isMediaType(type)) {
@@ -234,6 +234,15 @@ function jsonItem(text: string, line: number): ImportItem {
     return { line, reason: `"value" has half of a surrogate pair, which is not Unicode text` };
   }
   return { line, key, value: utf8.encode(value), ...typed };
+}
+
+function importedKey(parsed: { key?: unknown; key64?: unknown }): string | undefined {
+  const { key, key64 } = parsed;
+  try {
+    return fromWireKey(key ?? { key64 }) || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The lines of a text file; undefined for a line that is too long or not UTF-8. */

@@ -20,13 +20,12 @@ import {
 } from "../../shared/limits/storage.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Retries } from "../replication/retries.ts";
-import { rowsEnd, rowsFrom } from "../storage/record.ts";
+import { PAST_ALL_ROWS, rowsEnd, rowsFrom } from "../storage/record.ts";
 import type { Storage } from "../storage/storage.ts";
 
 /** Its name in the list of retries. */
 const COMPACT = "give space back";
 const DATABASE_FROM = new Uint8Array();
-const DATABASE_END = new Uint8Array([0xff, 0xff, 0xff, 0xff]);
 
 /** What it needs. */
 export interface CompactionPorts {
@@ -126,7 +125,7 @@ export class Compaction {
     if (++this.#inVain < count) return false;
     this.#inVain = 0;
     this.#notBeforeMs = nowMs() + COMPACTION_INTERVAL_MS;
-    this.#databaseBytes = await storage.sizeOf(DATABASE_FROM, DATABASE_END);
+    this.#databaseBytes = await storage.sizeOf(DATABASE_FROM, PAST_ALL_ROWS);
     this.#tell();
     return true;
   }
@@ -137,9 +136,9 @@ export class Compaction {
     from: Uint8Array,
     to: Uint8Array,
   ): Promise<void> {
-    const before = await storage.sizeOf(DATABASE_FROM, DATABASE_END);
+    const before = await storage.sizeOf(DATABASE_FROM, PAST_ALL_ROWS);
     await storage.compact(from, to);
-    const after = await storage.sizeOf(DATABASE_FROM, DATABASE_END);
+    const after = await storage.sizeOf(DATABASE_FROM, PAST_ALL_ROWS);
     this.#ports.retries.ended(COMPACT, partition);
     this.#compacted++;
     this.#untold.partitions++;

@@ -7,7 +7,7 @@
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import { RESYNC_HELD_BYTES_MAX } from "../../shared/limits/replication.ts";
-import { fromWireEntry } from "../../shared/schema/value_codec.ts";
+import { fromWireEntry, wireEntryBytes } from "../../shared/schema/value_codec.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 
 /** Pieces and live writes, in the order in which they came. */
@@ -67,8 +67,5 @@ export class HeldResync {
 }
 
 function wireBytesOf(entries: readonly WireEntry[]): number {
-  return entries.reduce(
-    (sum, [key, , , , , , text, base64]) => sum + key.length + text.length + (base64?.length ?? 0),
-    0,
-  );
+  return entries.reduce((sum, entry) => sum + wireEntryBytes(entry), 0);
 }

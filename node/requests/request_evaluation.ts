@@ -10,6 +10,7 @@
  */
 import { type Entry, isTombstone, versionOf } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { keyField } from "../../shared/base/key_text.ts";
 import {
   TRANSACTION_BYTES_MAX,
   TRANSACTION_REPLY_BYTES_MAX,
@@ -272,7 +273,7 @@ function checkFailed(key: string, version: number, wanted: number): Reply {
   return errorReply(
     "version_mismatch",
     `transaction: ${quote(key)} has version ${version}, wanted ${wanted}; nothing was done`,
-    { key, version },
+    { ...keyField("key", key), version },
   );
 }
 

@@ -1,9 +1,8 @@
 /**
  * One entry as a row of the database. All numbers are big-endian.
  *
- * Row key: partition (2 bytes), then the key in UTF-8. A key is never empty, and the byte 0xFF is never
- * part of UTF-8. So every row of a partition lies from `recordKey + 0x00` to before `partition + 0xFF`,
- * and its state record (key: the two bytes alone; `state_record.ts`) lies before them.
+ * Row key: partition (2 bytes), then the key's bytes. A key is never empty. So every row of a partition lies
+ * after its state record (key: the two bytes alone; `state_record.ts`) and before that of the next partition.
  *
  * Row value:
  *
@@ -24,6 +23,8 @@ import type { ByteSlab } from "./byte_slab.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { STORED_KEY_BYTES_MAX } from "../../shared/limits/wire.ts";
+import { bytesOfKey, keyOfBytes } from "../../shared/base/key_text.ts";
 
 /** The format that this code writes, and the newest that it reads. */
 export const RECORD_FORMAT = 1;
@@ -33,6 +34,9 @@ const CONTENT_TYPE_TAG = 1;
 const VERSION_TAG = 2;
 const VERSION_BYTES = 8;
 const ASCII_SHORT_BYTES = 64;
+
+/** No row has this key, nor a greater one. */
+export const PAST_ALL_ROWS: Uint8Array = new Uint8Array(2 + STORED_KEY_BYTES_MAX + 1).fill(0xff);
 
 /** An entry as a row. */
 export interface EncodedRecord {
@@ -63,15 +67,15 @@ export function recordKey(partition: number, key: string, slab?: ByteSlab): Uint
 }
 
 function recordKeyBeyondAscii(partition: number, key: string): Uint8Array {
-  const utf8 = encoder.encode(key);
-  const bytes = new Uint8Array(2 + utf8.length);
+  const tail = bytesOfKey(key);
+  const bytes = new Uint8Array(2 + tail.length);
   bytes[0] = partition >>> 8;
   bytes[1] = partition;
-  bytes.set(utf8, 2);
+  bytes.set(tail, 2);
   return bytes;
 }
 
-/** The key in a row key. @throws {KvError} `corrupt` if it is not UTF-8 */
+/** The key in a row key. */
 export function keyOfRecordKey(bytes: Uint8Array): string {
   if (bytes.length <= ASCII_SHORT_BYTES) {
     let all = 0;
@@ -81,11 +85,7 @@ export function keyOfRecordKey(bytes: Uint8Array): string {
       return String.fromCharCode.apply(null, bytes.subarray(2) as unknown as number[]);
     }
   }
-  try {
-    return decoder.decode(bytes.subarray(2));
-  } catch (cause) {
-    throw new KvError("corrupt", `a row key is not UTF-8: ${hex(bytes)}`, { cause });
-  }
+  return keyOfBytes(bytes.subarray(2));
 }
 
 /** Where a partition's rows begin: before every key or, with `after`, after that key. */
@@ -99,7 +99,10 @@ export function rowsFrom(partition: number, after: string | undefined): Uint8Arr
 /** Where a partition's rows end, exclusive: after `upto`, or after every key. */
 export function rowsEnd(partition: number, upto: string | undefined): Uint8Array {
   if (upto !== undefined) return rowsFrom(partition, upto);
-  return new Uint8Array([partition >>> 8, partition, 0xff]);
+  const next = partition + 1;
+  if (next > 0xffff) return PAST_ALL_ROWS;
+  // A record of the database as a whole may lie before the next partition's state record: `state_record.ts`.
+  return (next & 0xff) === 0 ? Uint8Array.of(next >>> 8) : recordKey(next, "");
 }
 
 /**

@@ -10,11 +10,10 @@
  *     56  tombstones (8)   64  digest of the tombstones (4)
  *     flags: 1 being cleared, 2 found damaged
  *
- * Records of the database, under FF FF FF and one more byte. No row of a partition can have such a
- * key, since 0xFF never occurs in UTF-8:
+ * Records of the database, under a single byte, which is shorter than the key of any row of a partition:
  *
- *     00          identity: at 8 the database's id, in UTF-8
- *     01          in the table alone: 8  the last batch that it was fed (8)   16  the last one of which it may have
+ *     01          identity: at 8 the database's id, in UTF-8
+ *     00          in the table alone: 8  the last batch that it was fed (8)   16  the last one of which it may have
  *                 something (8)   24  the database's id, in UTF-8
  *
  * @module
@@ -129,8 +128,8 @@ export interface EncodedRow {
   readonly crc: number;
 }
 
-export const IDENTITY_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 0]);
-export const FED_KEY: Uint8Array = new Uint8Array([0xff, 0xff, 0xff, 1]);
+export const IDENTITY_KEY: Uint8Array = Uint8Array.of(1);
+export const FED_KEY: Uint8Array = Uint8Array.of(0);
 
 /** The row key of a partition's state record. @param slab where it is cut from, if it is not kept for long */
 export function stateKey(partition: number, slab?: ByteSlab): Uint8Array {
@@ -214,7 +213,7 @@ export function decodeFed(bytes: Uint8Array): Fed {
 
 /** Whether a row says something about other rows: a state record, or the identity. These stay in the journal. */
 export function isControlKey(key: Uint8Array): boolean {
-  return key.length === 2 || (key[0] === 0xff && key[1] === 0xff && key[2] === 0xff);
+  return key.length <= 2;
 }
 
 export function encodeIdentity(id: string): EncodedRow {

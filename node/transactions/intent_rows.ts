@@ -9,6 +9,7 @@
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { quotedKey } from "../../shared/base/key_text.ts";
 import { TRANSACTION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
 import type { Write } from "../../shared/operations/operation.ts";
 import type { Change } from "../requests/request_dedup.ts";
@@ -114,7 +115,7 @@ function headOf(key: string, value: Uint8Array): Head {
     const text = fromUtf8.decode(value.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
     return JSON.parse(text) as Head;
   } catch (cause) {
-    throw new KvError("corrupt", `${JSON.stringify(key)} is no intent of a transaction`, { cause });
+    throw new KvError("corrupt", `${quotedKey(key)} is no intent of a transaction`, { cause });
   }
 }
 
@@ -130,6 +131,6 @@ export function decisionOf({ key, seq, value }: Entry): Decision {
     const { parts } = JSON.parse(fromUtf8.decode(value)) as Pick<Decision, "parts">;
     return { attempt: key.slice(DECISION_PREFIX.length), seq, parts };
   } catch (cause) {
-    throw new KvError("corrupt", `${JSON.stringify(key)} is no decision`, { cause });
+    throw new KvError("corrupt", `${quotedKey(key)} is no decision`, { cause });
   }
 }

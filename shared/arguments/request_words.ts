@@ -8,6 +8,7 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
+import { bytesOfKey, isKeyText, keyOfBytes } from "../base/key_text.ts";
 import type { KeyRequest } from "../wire/messages.ts";
 import {
   badWord,
@@ -105,7 +106,7 @@ export function requestFromWords(
   if (key === undefined || rest.length > positions.length) {
     throw wrongCount(operationName, operation, words.length);
   }
-  request.key = wordText(operationName, "the key", key);
+  request.key = typeof key === "string" ? key : keyOfBytes(key);
   rest.forEach((word, i) => {
     const position = positions[i];
     if (position === undefined) return;
@@ -172,10 +173,9 @@ function hasValue(request: object): boolean {
 
 function valueFields(what: string, word: RequestWord): object {
   if (typeof word !== "string") return { bytes: word };
-  if (!word.isWellFormed()) {
-    throw badWord(what, "the value has half of a surrogate pair, which is not Unicode text");
-  }
-  return { value: word };
+  if (word.isWellFormed()) return { value: word };
+  if (isKeyText(word)) return { bytes: bytesOfKey(word) };
+  throw badWord(what, "the value has half of a surrogate pair, which is not Unicode text");
 }
 
 function checkRequired(

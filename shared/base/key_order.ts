@@ -1,9 +1,11 @@
 /**
- * The order of keys: that of their UTF-8 bytes, which is the order of the rows on disk. JavaScript's
- * own order of strings differs if characters beyond U+FFFF are compared with ones from U+E000 to U+FFFF.
+ * The order of keys: that of their bytes, which is the order of the rows on disk. JavaScript's own order of
+ * strings differs if characters beyond U+FFFF are compared with ones from U+E000 to U+FFFF, and for bytes that
+ * are not UTF-8, which are lone surrogates in the string (`key_text.ts`).
  *
  * @module
  */
+import { bytesOfKey, isEscape, keyOfBytes } from "./key_text.ts";
 
 /** Negative, 0 or positive as `a` comes before, is, or comes after `b`. */
 export function compareKeys(a: string, b: string): number {
@@ -12,9 +14,18 @@ export function compareKeys(a: string, b: string): number {
   for (let i = 0; i < length; i++) {
     const x = a.charCodeAt(i);
     const y = b.charCodeAt(i);
-    if (x !== y) return rank(x) - rank(y);
+    if (x === y) continue;
+    return isEscape(x) || isEscape(y) ? compareFrom(a, b, i) : rank(x) - rank(y);
   }
   return a.length - b.length;
+}
+
+/** Compares keys of which the first different units may be bytes that are not UTF-8. */
+function compareFrom(a: string, b: string, at: number): number {
+  const before = at === 0 ? 0 : a.charCodeAt(at - 1);
+  // Second halves of pairs whose first halves are the same.
+  if (before >= 0xd800 && before < 0xdc00) return a.charCodeAt(at) - b.charCodeAt(at);
+  return compareBytes(bytesOfKey(a.slice(at)), bytesOfKey(b.slice(at)));
 }
 
 /** Moves the surrogates (0xD800 to 0xDFFF), which stand for U+10000 and up, behind all other units. */
@@ -34,17 +45,16 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 /**
  * The first key after all keys that begin with `prefix`, or undefined if there is none. Every key with
- * this prefix is at or after `prefix` and before the result.
+ * this prefix is at or after `prefix` and before the result, and no other key is.
  */
 export function prefixEnd(prefix: string): string | undefined {
-  const points = Array.from(prefix);
-  for (;;) {
-    const last = points.pop()?.codePointAt(0);
-    if (last === undefined) return undefined;
-    if (last === 0x10ffff) continue;
-    // A surrogate alone is not a character, so they are skipped.
-    return points.join("") + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1);
-  }
+  const bytes = bytesOfKey(prefix);
+  let length = bytes.length;
+  while (length > 0 && bytes[length - 1] === 0xff) length--;
+  if (length === 0) return undefined;
+  const end = bytes.subarray(0, length);
+  end[length - 1] = (end[length - 1] ?? 0) + 1;
+  return keyOfBytes(end);
 }
 
 /** The greater of two keys, if there are two; otherwise the one there is. */

@@ -1,6 +1,6 @@
 /**
- * The position of a text on the ring: the first four bytes, big-endian, of the MD5 digest of its UTF-8
- * form. A key's partition is the top bits of its position.
+ * The position of a text on the ring: the first four bytes, big-endian, of the MD5 digest of its bytes
+ * (`base/key_text.ts`). A key's partition is the top bits of its position.
  *
  * If a key such as `user:{42}:cart` has a part between its first `{` and the next `}` that is not empty,
  * only that part is hashed (the rule of Redis Cluster). So keys can be kept together.
@@ -11,6 +11,7 @@
  * @module
  */
 import { crypto } from "@std/crypto";
+import { bytesOfKey } from "../base/key_text.ts";
 import { BLOCK_WORDS, md5FirstWord, ONE_BLOCK_BYTES_MAX } from "./md5_block.ts";
 
 /** Positions are 0 to 2^32-1. */
@@ -57,7 +58,7 @@ export function firstPositionOf(partition: number, partitionCount: number): numb
 
 /** The position by `@std/crypto` alone, for any length. */
 export function positionByDigest(text: string): number {
-  const digest = crypto.subtle.digestSync("MD5", encoder.encode(text));
+  const digest = crypto.subtle.digestSync("MD5", bytesOfKey(text));
   return new DataView(digest).getUint32(0);
 }
 
@@ -73,6 +74,13 @@ function positionOf(text: string, from: number, to: number): number {
 }
 
 function positionOfNonAscii(text: string): number {
+  if (!text.isWellFormed()) {
+    const bytes = bytesOfKey(text);
+    if (bytes.length > ONE_BLOCK_BYTES_MAX) return positionByDigest(text);
+    block.fill(0);
+    for (let i = 0; i < bytes.length; i++) putByte(i, bytes[i] ?? 0);
+    return positionOfBlock(bytes.length);
+  }
   const { read, written } = encoder.encodeInto(text, utf8);
   if (read < text.length) return positionByDigest(text);
   block.fill(0);

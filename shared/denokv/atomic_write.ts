@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
 import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
+import { keyOfField } from "../schema/value_codec.ts";
 import { versionOfStamp, versionstampOf } from "../schema/versionstamp.ts";
 import { fromErrorReply } from "../wire/error_reply.ts";
 import type { Message, PlainRequest, Reply } from "../wire/messages.ts";
@@ -128,7 +129,7 @@ export function atomicWriteOutput(
     throw new KvError("internal", `an unexpected reply: ${reply.req_type}`);
   }
   if (reply.code !== "version_mismatch") throw fromErrorReply(reply);
-  const { key } = (reply.detail ?? {}) as { key?: unknown };
+  const key = keyOfField("key", reply.detail ?? {});
   const failed = (request.checks ?? []).findIndex(([checked]) => checked === key);
   return { failedChecks: failed < 0 ? [] : [failed] };
 }

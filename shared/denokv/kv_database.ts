@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { KvError } from "../base/errors.ts";
+import { bytesOfKey, keyOfBytes } from "../base/key_text.ts";
 
 /** Characters of a database's name. */
 const NAME_CHARACTERS_MAX = 64;
@@ -32,13 +32,12 @@ export class KvDatabase {
 
   /** The store's key for a key's bytes. */
   keyOf(bytes: Uint8Array): string {
-    return this.prefix +
-      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+    return this.prefix + keyOfBytes(bytes);
   }
 
   /** The bytes of a key of this database. */
   bytesOf(key: string): Uint8Array {
-    return Buffer.from(key.slice(this.prefix.length), "latin1");
+    return bytesOfKey(key.slice(this.prefix.length));
   }
 
   /** A UUID that no other database has, in no cluster. */

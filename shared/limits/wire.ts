@@ -7,7 +7,9 @@ import { invariant } from "../base/errors.ts";
 import { KIB, MIB } from "../base/units.ts";
 
 /** Sizes of what a client may send. */
-export const KEY_BYTES_MAX = 1 * KIB;
+export const KEY_BYTES_MAX = 2 * KIB;
+/** The longest key that a node stores: a user's, or one of the system's own. */
+export const STORED_KEY_BYTES_MAX = KEY_BYTES_MAX + 256;
 export const VALUE_BYTES_MAX = 8 * MIB;
 /** Longest media type that is kept with a value. */
 export const CONTENT_TYPE_CHARACTERS_MAX = 255;

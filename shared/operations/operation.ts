@@ -8,6 +8,7 @@
 import type { Entry } from "../base/entry.ts";
 import { EXPIRED, isLive, NO_VALUE, TOMBSTONE, versionOf } from "../base/entry.ts";
 import { type ErrorCode, KvError } from "../base/errors.ts";
+import { quotedKey } from "../base/key_text.ts";
 import {
   date,
   described,
@@ -15,6 +16,7 @@ import {
   type Fields,
   type FieldsObject,
   flag,
+  keyText,
   localBytes,
   oneOf,
   optional,
@@ -115,7 +117,7 @@ export type RequestOf<F extends Fields> = FieldsObject<F> & { req_type: string; 
 
 /** Every request names its key and may name its deadline; a node that passes it on marks it. */
 const REQUEST_FIELDS = {
-  key: described("The key: 1 to 1,024 bytes of UTF-8", text),
+  key: described("The key: 1 to 2,048 bytes; `key64` has it in base64", keyText),
   timeout_ms: described("How long the cluster tries, retries included", optional(duration), {
     unit: "ms",
     fallback: String(REQUEST_TIMEOUT_MS),
@@ -342,9 +344,9 @@ export function checkLength(
   );
 }
 
-/** A key as an error's text shows it: as JSON, and not too long. */
+/** A key as an error's text shows it: in quotes, and not too long. */
 export function quote(key: string): string {
-  return JSON.stringify(key.length > 80 ? key.slice(0, 80) + "…" : key);
+  return quotedKey(key.length > 80 ? key.slice(0, 80) + "…" : key);
 }
 
 /** The entry, if a reader at this date finds it. */

@@ -7,6 +7,7 @@
  */
 import { isObject, isUint } from "../cluster/map_shape.ts";
 import { KvError } from "../base/errors.ts";
+import { isKeyText } from "../base/key_text.ts";
 import { RANGES_ENTRIES_MAX, RANGES_MAX } from "../limits/requests.ts";
 import { described, field, type Fields } from "../schema/fields.ts";
 import { type Described, READ_FIELDS } from "./operation.ts";
@@ -35,9 +36,14 @@ const readRanges = field<readonly ReadRange[]>(
 
 function isReadRange(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { start, end, limit, reverse } = value as { readonly [field: string]: unknown };
-  return typeof start === "string" && typeof end === "string" && isUint(limit) && limit > 0 &&
+  const { limit, reverse, ...range } = value as { readonly [field: string]: unknown };
+  return hasBound(range, "start") && hasBound(range, "end") && isUint(limit) && limit > 0 &&
     (reverse === undefined || reverse === null || typeof reverse === "boolean");
+}
+
+/** A bound is text or, on the wire, base64: one of the two. */
+function hasBound(range: { readonly [field: string]: unknown }, name: string): boolean {
+  return (typeof range[name] === "string") !== (typeof range[`${name}64`] === "string");
 }
 
 const { consistency: _, ...ROUTED } = READ_FIELDS;
@@ -46,7 +52,7 @@ const FIELDS = {
   ...ROUTED,
   key: { ...ROUTED.key, about: { summary: "A key of the partition whose keys are read" } },
   ranges: described(
-    "The ranges: their start, end (exclusive), limit, and whether from the end",
+    "The ranges: `start`, `end` (exclusive; both also in base64, as `start64` and `end64`), `limit`, and `reverse`",
     readRanges,
   ),
 };
@@ -76,7 +82,11 @@ export function checkRanges(ranges: readonly ReadRange[]): void {
     );
   }
   let entries = 0;
-  for (const { limit } of ranges) entries += limit;
+  for (const { start, end, limit } of ranges) {
+    entries += limit;
+    if (isKeyText(start) && isKeyText(end)) continue;
+    throw new KvError("bad_request", `read_ranges: a bound has half of a surrogate pair`);
+  }
   if (entries > RANGES_ENTRIES_MAX) {
     throw new KvError(
       "bad_request",

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { array, described, field, type Fields, flag, optional, text } from "../schema/fields.ts";
-import { isUint } from "../cluster/map_shape.ts";
+import { array, described, field, type Fields, flag, keyText, optional } from "../schema/fields.ts";
+import { isObject, isUint } from "../cluster/map_shape.ts";
 import { type Described, WRITE_FIELDS } from "./operation.ts";
 
 /**
@@ -32,14 +32,15 @@ export const versionChecks = field<readonly VersionCheck[]>(
   (value) =>
     Array.isArray(value) &&
     value.every((item) =>
-      Array.isArray(item) && item.length === 2 && typeof item[0] === "string" && isUint(item[1])
+      Array.isArray(item) && item.length === 2 && isUint(item[1]) &&
+      (typeof item[0] === "string" || (isObject(item[0]) && typeof item[0].key64 === "string"))
     ),
 );
 
 const { key: _, ...WHOLE } = WRITE_FIELDS;
 
 const FIELDS = {
-  key: described("One of its keys, whose partition leads", text),
+  key: described("One of its keys, whose partition leads", keyText),
   ...WHOLE,
   requests: described(
     "Operations on keys, carried out in this order; each sees what those before it did",

@@ -47,6 +47,8 @@ export interface Field<T> {
   readonly about: FieldAbout | undefined;
   /** Used within one process only, so it is in no document. */
   readonly local?: true;
+  /** A key, or a part of one. A message may have it in base64, under its name with `64` behind it. */
+  readonly isKey?: true;
   is(value: unknown): boolean;
   /** Only for the type system. */
   readonly type?: T;
@@ -62,8 +64,7 @@ export function field<T>(
 }
 
 export function optional<T>(of: Field<T>): Field<T | undefined> {
-  const { requires, form, choices, about, is } = of;
-  return { requires, optional: true, form, choices, about, is };
+  return { ...of, optional: true } as Field<T | undefined>;
 }
 
 /** The field, with its description for people. */
@@ -72,8 +73,7 @@ export function described<T>(
   of: Field<T>,
   more: Omit<FieldAbout, "summary"> = {},
 ): Field<T> {
-  const { requires, optional, form, choices, is } = of;
-  return { requires, optional, form, choices, about: { summary, ...more }, is };
+  return { ...of, about: { summary, ...more } };
 }
 
 function isPositive(value: unknown): boolean {
@@ -81,6 +81,8 @@ function isPositive(value: unknown): boolean {
 }
 
 export const text = field<string>("a string", (v) => typeof v === "string", "text");
+/** A key, or a part of one: see `base/key_text.ts`. Whether the string is one is for the checks of requests. */
+export const keyText: Field<string> = { ...text, isKey: true };
 /** A number in decimal text. A JSON number is refused with the reason. */
 export const numberText = field<string>(
   'a string, as in "5": a number of JSON cannot hold every one',

@@ -13,6 +13,7 @@ import {
   field,
   type FieldsObject,
   flag,
+  keyText,
   localBytes,
   localEntries,
   object,
@@ -59,17 +60,18 @@ export type MessageOf<M extends string, S extends MessageSpec> =
   & FieldsObject<S["fields"]>;
 
 /**
- * An entry on the wire: key, seq, term, flags, timestamp, expiry, and the value as text. If the value is
+ * An entry on the wire: key, seq, term, flags, timestamp, expiry, and the value as text. A key that is not UTF-8
+ * is an object, `{"key64": base64}`. If the value is
  * not valid UTF-8 (or is shorter as base64), the seventh place is "" and the eighth holds base64. A
  * content type is in the ninth place; the eighth is then null if the value is text. A version that is not the seq is
  * in the tenth; the ninth is then "" if there is no content type.
  */
 export type WireEntry =
-  | readonly [string, number, number, number, number, number, string]
-  | readonly [string, number, number, number, number, number, string, string]
-  | readonly [string, number, number, number, number, number, string, string | null, string]
+  | readonly [WireKey, number, number, number, number, number, string]
+  | readonly [WireKey, number, number, number, number, number, string, string]
+  | readonly [WireKey, number, number, number, number, number, string, string | null, string]
   | readonly [
-    string,
+    WireKey,
     number,
     number,
     number,
@@ -80,6 +82,9 @@ export type WireEntry =
     string,
     number,
   ];
+
+/** A key in a list: as text or, if it is not UTF-8, in base64. */
+export type WireKey = string | { readonly key64: string };
 
 /** The rows. `message` is ancestor A's name for the content of a reply. */
 export const REPLY_MESSAGES = {
@@ -127,7 +132,7 @@ export const REPLY_MESSAGES = {
     /** In place of `entries`, which is empty then. */
     local_entries: localEntries,
     /** Absent when the end was reached; otherwise the value to pass as `after`. */
-    next: optional(text),
+    next: optional(keyText),
     /** For `scan_node`: the partitions that the page covers. */
     partitions: optional(text),
     /** For `backup_partition`: the last write in the snapshot, and the partition's term then. */

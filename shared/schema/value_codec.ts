@@ -12,9 +12,10 @@ import { Buffer } from "node:buffer";
 import type { Entry } from "../base/entry.ts";
 import { NO_VALUE } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
+import { base64OfKey, isKeyText, keyOfBytes } from "../base/key_text.ts";
 import { lenientText, REPLACEMENT } from "../base/utf8_text.ts";
 import { isMediaType, isObject, isTerm, isUint } from "../cluster/map_shape.ts";
-import type { Reply, WireEntry } from "./reply_messages.ts";
+import type { Reply, WireEntry, WireKey } from "./reply_messages.ts";
 
 // A byte order mark at the beginning of a value is part of the value.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -84,7 +85,8 @@ function valueOfTexts(text: string | undefined, base64: string | undefined): Uin
 
 /** An entry as an array of the wire. */
 export function toWireEntry(entry: Entry): WireEntry {
-  const { key, seq, term, flags, timestampMs, expiresAtMs, value } = entry;
+  const { seq, term, flags, timestampMs, expiresAtMs, value } = entry;
+  const key = toWireKey(entry.key);
   const text = asText(value);
   const { contentType = "", version } = entry;
   if (contentType !== "" || version !== undefined) {
@@ -107,9 +109,10 @@ export function toWireEntry(entry: Entry): WireEntry {
  */
 export function fromWireEntry(wire: WireEntry): Entry {
   if (!Array.isArray(wire)) throw badEntry("it is not an array");
-  const [key, seq, term, flags, timestampMs, expiresAtMs, text, base64, contentType, version] =
+  const [wireKey, seq, term, flags, timestampMs, expiresAtMs, text, base64, contentType, version] =
     wire;
-  if (typeof key !== "string" || key === "" || !key.isWellFormed()) throw badEntry("key");
+  const key = fromWireKey(wireKey);
+  if (key === "") throw badEntry("key");
   if (!isUint(seq) || seq === 0) throw badEntry("seq");
   if (!isTerm(term)) throw badEntry("term");
   if (!isUint(flags) || flags > 255) throw badEntry("flags");
@@ -129,6 +132,38 @@ export function fromWireEntry(wire: WireEntry): Entry {
     ...(isTyped ? { contentType } : {}),
     ...(version === undefined ? {} : { version }),
   };
+}
+
+/** About how many bytes an entry of the wire takes. */
+export function wireEntryBytes([key, , , , , , text, base64]: WireEntry): number {
+  return (typeof key === "string" ? key : key.key64).length + text.length + (base64?.length ?? 0);
+}
+
+/** A key as a member of an array of the wire. */
+export function toWireKey(key: string): WireKey {
+  return key.isWellFormed() ? key : { key64: base64OfKey(key) };
+}
+
+/** The key of a member of an array. @throws {KvError} `bad_request` */
+export function fromWireKey(wire: unknown): string {
+  if (typeof wire === "string") {
+    if (isKeyText(wire)) return wire;
+  } else if (isObject(wire) && typeof wire.key64 === "string") {
+    return keyOfBase64(wire.key64, "key64");
+  }
+  throw new KvError("bad_request", 'a key must be text or {"key64": base64}');
+}
+
+/** The key in a document that `keyField` made, such as the detail of an error; undefined if there is none. */
+export function keyOfField(name: string, document: object): string | undefined {
+  const { [name]: key, [`${name}64`]: key64 } = document as { [field: string]: unknown };
+  if (typeof key === "string") return key;
+  return typeof key64 === "string" ? keyOfBase64(key64, `${name}64`) : undefined;
+}
+
+/** The key that a field such as `key64` has. @throws {KvError} `bad_request` */
+export function keyOfBase64(text: string, name: string): string {
+  return keyOfBytes(fromBase64(text, name));
 }
 
 function badEntry(what: string): KvError {
@@ -191,11 +226,11 @@ function toBase64(value: Uint8Array): string {
 }
 
 /** Only standard base64 with padding; the platform's decoder would ignore mistakes. */
-function fromBase64(text: string): Uint8Array {
+function fromBase64(text: string, name = "value64"): Uint8Array {
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
   const digits = padding === 0 ? text : text.slice(0, text.length - padding);
   if (text.length % 4 !== 0 || /[^A-Za-z0-9+/]/.test(digits)) {
-    throw new KvError("bad_request", `"value64" must be standard base64 with padding`);
+    throw new KvError("bad_request", `"${name}" must be standard base64 with padding`);
   }
   const bytes = Buffer.from(text, "base64");
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);

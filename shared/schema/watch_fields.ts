@@ -40,6 +40,17 @@ function isPosition(value: unknown): boolean {
     value.slice(1).every((item, i) => CHECKS[i]?.(item) === true);
 }
 
+/** Keys, or parts of keys: each as text or, if it is not UTF-8, as `{"key64": base64}`, which the codec makes text of. */
+export const keyTexts: Field<readonly string[]> = field(
+  "an array of keys",
+  (value) => Array.isArray(value) && value.every(isWireKey),
+);
+
+function isWireKey(value: unknown): boolean {
+  return typeof value === "string" ||
+    (typeof value === "object" && value !== null && "key64" in value);
+}
+
 export const positions: Field<readonly WirePosition[]> = field(
   "an array of positions",
   (value) => Array.isArray(value) && value.every(isPosition),

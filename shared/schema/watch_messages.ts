@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { texts } from "./cluster_fields.ts";
-import { field, flag, oneOf, optional, text, uint } from "./fields.ts";
+import { field, flag, keyText, oneOf, optional, text, uint } from "./fields.ts";
 import { message, type MessageSpec } from "./reply_messages.ts";
-import { positions } from "./watch_fields.ts";
+import { keyTexts, positions } from "./watch_fields.ts";
 
 /** Which keys are watched: these, and those that begin with one of these. */
-const selection = { keys: optional(texts), prefixes: optional(texts) };
+const selection = { keys: optional(keyTexts), prefixes: optional(keyTexts) };
 
 /** The rows. Add at the end; never remove. */
 export const WATCH_MESSAGES = {
@@ -43,7 +42,7 @@ export const WATCH_MESSAGES = {
   event: message(1, "push", {
     watch: field<number | string>("an id", isId),
     type: oneOf("put", "delete", "expired", "level", "progress", "reset", "error"),
-    key: optional(text),
+    key: optional(keyText),
     value: optional(text),
     value64: optional(text),
     version: optional(uint),

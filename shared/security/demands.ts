@@ -10,6 +10,7 @@
  */
 import { KvError } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
+import { quotedKey } from "../base/key_text.ts";
 import { isPlainOperation, OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
 import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
@@ -153,7 +154,7 @@ function whySelectionForbidden(
 }
 
 function keyText(key: string): string {
-  return `the key ${JSON.stringify(key.length > 80 ? key.slice(0, 80) + "…" : key)}`;
+  return `the key ${quotedKey(key.length > 80 ? key.slice(0, 80) + "…" : key)}`;
 }
 
 function refusal({ req_type }: { req_type: string }, right: Right, what: string): KvError {

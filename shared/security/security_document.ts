@@ -12,6 +12,7 @@
  * @module
  */
 import { KvError, messageOf } from "../base/errors.ts";
+import { isKeyText, keyLength } from "../base/key_text.ts";
 import {
   AUTHORITIES_MAX,
   CERTIFICATES_MAX,
@@ -418,7 +419,7 @@ function checkRole({ name, grants }: Role): void {
     if (!isRight(right)) {
       throw new KvError("bad_request", `role ${name}: a right is one of ${RIGHTS.join(", ")}`);
     }
-    if (typeof prefix !== "string" || prefix.length > KEY_BYTES_MAX) {
+    if (typeof prefix !== "string" || !isKeyText(prefix) || keyLength(prefix) > KEY_BYTES_MAX) {
       throw new KvError("bad_request", `role ${name}: a prefix is the beginning of a key`);
     }
     if (isWhole(right) && prefix !== "") {

@@ -6,6 +6,7 @@
  */
 import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
 import { WATCH_POSITION_BYTES } from "../limits/scans.ts";
+import { wireEntryBytes } from "../schema/value_codec.ts";
 import type { Reply } from "../wire/messages.ts";
 
 /** The approximate bytes of the value in a reply. */
@@ -19,9 +20,7 @@ export function lengthOf(reply: Reply): number {
     case "entries": {
       let bytes = 0;
       for (const { key, value } of reply.local_entries ?? []) bytes += key.length + value.length;
-      for (const [key, , , , , , text, base64] of reply.entries) {
-        bytes += key.length + text.length + (base64?.length ?? 0);
-      }
+      for (const entry of reply.entries) bytes += wireEntryBytes(entry);
       return bytes;
     }
     default:

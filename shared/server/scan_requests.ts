@@ -6,6 +6,7 @@
 import { deleteMatching, type DeletionDeps } from "../database/delete_matching.ts";
 import type { Database } from "../database/database.ts";
 import { KvError } from "../base/errors.ts";
+import { keyField } from "../base/key_text.ts";
 import { REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
 import { SCAN_KEYS_DEFAULT } from "../limits/scans.ts";
 import type { Message, Reply } from "../wire/messages.ts";
@@ -71,9 +72,10 @@ export function serveDeleteMatching(
   const order = { prefix, start, end, after, timeoutMs, until: "half", ...user } as const;
   deleteMatching(deps, order, ({ deleted, after, error }) => {
     if (error !== undefined) {
-      reply({ ...error, detail: { ...error.detail ?? {}, deleted, after } });
+      const at = after === undefined ? {} : keyField("after", after);
+      reply({ ...error, detail: { ...error.detail ?? {}, deleted, ...at } });
     } else {
-      const result = after === undefined ? { deleted } : { deleted, next: after };
+      const result = after === undefined ? { deleted } : { deleted, ...keyField("next", after) };
       reply({ req_type: "result", result });
     }
   });

@@ -5,6 +5,7 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
+import { isKeyText, keyLength } from "../base/key_text.ts";
 import {
   ATTEMPT_CHARACTERS_MAX,
   CLIENT_SESSION_CHARACTERS_MAX,
@@ -31,7 +32,7 @@ export const DEFAULT_LIMITS: RequestLimits = {
   valueBytesMax: VALUE_BYTES_MAX,
 };
 
-/** The most bytes that UTF-8 needs for one unit of a JavaScript string. */
+/** The most bytes that one unit of a JavaScript string stands for. */
 const UTF8_BYTES_PER_UNIT_MAX = 3;
 
 /**
@@ -142,10 +143,13 @@ export function checkKeyBounds(
   if ("limit" in request) checkLimit(request.limit, what);
   const after = "after" in request ? request.after : undefined;
   for (const [name, key] of Object.entries({ ...pickBounds(request), after })) {
-    if (key === undefined || key.isWellFormed()) continue;
-    throw new KvError("bad_request", `${what}: "${name}" has half of a surrogate pair`);
+    if (key === undefined || isKeyText(key)) continue;
+    throw new KvError("bad_request", `${what}: "${name}" ${NO_KEY_TEXT}`);
   }
 }
+
+const NO_KEY_TEXT = "has half of a surrogate pair, which is not Unicode text; give the bytes as " +
+  "base64 in key64, or a byte that is not UTF-8 as \\udc80 to \\udcff";
 
 function pickBounds({ prefix, start, end }: KeyBounds): KeyBounds {
   return { prefix, start, end };
@@ -180,7 +184,7 @@ export function checkKey(
   if (isLongerThan(key, limits.keyBytesMax)) {
     throw new KvError(
       "key_too_large",
-      `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${utf8Bytes(key)}`,
+      `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${keyLength(key)}`,
     );
   }
   if (key.startsWith(CLIENT_SESSION_KEY_PREFIX) || key.startsWith(TRANSACTION_KEY_PREFIX)) {
@@ -189,12 +193,7 @@ export function checkKey(
       `${what}: keys that begin with "\\u0000session/" or "\\u0000txn/" are not for users`,
     );
   }
-  if (!key.isWellFormed()) {
-    throw new KvError(
-      "bad_request",
-      `${what}: the key has half of a surrogate pair, which is not Unicode text`,
-    );
-  }
+  if (!isKeyText(key)) throw new KvError("bad_request", `${what}: the key ${NO_KEY_TEXT}`);
 }
 
 function checkValue(
@@ -218,7 +217,7 @@ function checkValue(
     throw valueTooLarge(
       what,
       limits,
-      value === undefined ? base64Bytes(value64 ?? "") : utf8Bytes(value),
+      value === undefined ? base64Bytes(value64 ?? "") : keyLength(value),
     );
   }
 }
@@ -237,17 +236,7 @@ function valueMissing(what: string): KvError {
 /** For most texts, the length alone decides. */
 function isLongerThan(text: string, bytesMax: number): boolean {
   if (text.length > bytesMax) return true;
-  return text.length * UTF8_BYTES_PER_UNIT_MAX > bytesMax && utf8Bytes(text) > bytesMax;
-}
-
-function utf8Bytes(text: string): number {
-  let bytes = 0;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    // Each half of a surrogate pair stands for two of the four bytes.
-    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3;
-  }
-  return bytes;
+  return text.length * UTF8_BYTES_PER_UNIT_MAX > bytesMax && keyLength(text) > bytesMax;
 }
 
 function base64Bytes(text: string): number {

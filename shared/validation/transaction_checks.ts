@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
+import { keyLength } from "../base/key_text.ts";
 import { PARTS_BYTES_MAX, PARTS_KEYS_MAX, TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
 import type { Message, PlainRequest, RoutedRequest } from "../wire/messages.ts";
 import { badRequest, errorReply } from "../operations/operation.ts";
@@ -70,7 +71,7 @@ function checkStamped(request: Message<"transaction">, step: PlainRequest, i: nu
       `requests[${i}]: "stamped" is for a put in a transaction that is "as_one"`,
     );
   }
-  if (utf8Bytes(step.key) + STAMP_SUFFIX_BYTES <= KEY_BYTES_MAX) return;
+  if (keyLength(step.key) + STAMP_SUFFIX_BYTES <= KEY_BYTES_MAX) return;
   throw new KvError(
     "key_too_large",
     `transaction: requests[${i}]: the key may have ${KEY_BYTES_MAX} bytes together with its version`,
@@ -160,18 +161,15 @@ export function whyTooLarge(request: Message<"transaction">): Message<"error"> |
     return tooLarge(`may name ${PARTS_KEYS_MAX} keys, and names ${keys.size}`);
   }
   let bytes = 0;
-  for (const [key] of request.checks ?? []) bytes += utf8Bytes(key);
+  for (const [key] of request.checks ?? []) bytes += keyLength(key);
   for (const step of plainRequests(request)) {
-    bytes += utf8Bytes(step.key);
+    bytes += keyLength(step.key);
     const { value, value64, bytes: given } = step as ValueFields;
-    bytes += given?.length ?? (value64 === undefined ? utf8Bytes(value ?? "") : value64.length);
+    bytes += given?.length ??
+      (value64 === undefined ? Buffer.byteLength(value ?? "") : value64.length);
   }
   if (bytes <= PARTS_BYTES_MAX) return undefined;
   return tooLarge(`may have ${PARTS_BYTES_MAX} bytes of keys and values, and has ${bytes}`);
-}
-
-function utf8Bytes(text: string): number {
-  return Buffer.byteLength(text);
 }
 
 function tooLarge(what: string): Message<"error"> {

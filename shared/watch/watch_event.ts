@@ -4,6 +4,7 @@
  * @module
  */
 import { type Entry, isExpiry, isTombstone, versionOf } from "../base/entry.ts";
+import { keyField } from "../base/key_text.ts";
 import { encodeValue } from "../schema/value_codec.ts";
 import type { WatchSelection } from "./watch_selection.ts";
 
@@ -43,7 +44,9 @@ export function changeOf(entry: Entry): ChangeType {
 
 /** The fields of a change that a document shows. */
 export function changeDocument(entry: Entry): {
-  readonly key: string;
+  readonly key?: string;
+  /** In place of `key`, if the key is not UTF-8. */
+  readonly key64?: string;
   readonly value?: string;
   readonly value64?: string;
   readonly version: number;
@@ -53,7 +56,7 @@ export function changeDocument(entry: Entry): {
 } {
   const { key, value, timestampMs, expiresAtMs, contentType } = entry;
   return {
-    key,
+    ...keyField("key", key),
     ...(isTombstone(entry) ? {} : encodeValue(value)),
     version: versionOf(entry),
     timestamp: timestampMs,

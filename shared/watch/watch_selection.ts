@@ -5,6 +5,9 @@
  */
 import { PartitionSet } from "../cluster/partition_set.ts";
 import { partitionOf } from "../cluster/position.ts";
+import { compareKeys } from "../base/key_order.ts";
+import { keyRange } from "../base/key_range.ts";
+import { isKeyText } from "../base/key_text.ts";
 import { KvError } from "../base/errors.ts";
 import { WATCH_SELECTORS_MAX } from "../limits/scans.ts";
 
@@ -29,18 +32,24 @@ export function checkSelection(what: string, { keys = [], prefixes = [] }: Watch
       `${what}: at most ${WATCH_SELECTORS_MAX} keys and prefixes, given ${count}; use several watches`,
     );
   }
+  const wrong = [...keys, ...prefixes].find((text) => !isKeyText(text));
+  if (wrong !== undefined) {
+    throw new KvError(
+      "bad_request",
+      `${what}: ${JSON.stringify(wrong)} is no key, nor a part of one`,
+    );
+  }
   if (keys.includes("")) throw new KvError("bad_request", `${what}: a key is not empty`);
 }
 
 /** The check for one selection. Keys of the system are nobody's. */
 export function matcherOf({ keys = [], prefixes = [] }: WatchSelection): WatchMatcher {
   const named = new Set(keys);
-  const [only] = prefixes;
-  if (prefixes.length === 1 && named.size === 0 && only !== undefined) {
-    return (key) => key.startsWith(only) && !isSystemKey(key);
-  }
+  const [only, ...more] = prefixes.map(beginsWith);
+  if (only === undefined) return (key) => named.has(key) && !isSystemKey(key);
+  if (more.length === 0 && named.size === 0) return (key) => only(key) && !isSystemKey(key);
   return (key) =>
-    (named.has(key) || prefixes.some((prefix) => key.startsWith(prefix))) && !isSystemKey(key);
+    (named.has(key) || only(key) || more.some((begins) => begins(key))) && !isSystemKey(key);
 }
 
 /** The partitions in which keys of a selection may be. */
@@ -52,6 +61,13 @@ export function partitionsOf(
   const set = new PartitionSet(partitionCount);
   for (const key of keys) set.add(partitionOf(key, partitionCount));
   return set;
+}
+
+/** Prefixes are bytes: one that ends within a character is no beginning of the key's string. */
+function beginsWith(prefix: string): WatchMatcher {
+  if (prefix.isWellFormed()) return (key) => key.startsWith(prefix);
+  const { start = "", end } = keyRange({ prefix });
+  return (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0);
 }
 
 function isSystemKey(key: string): boolean {

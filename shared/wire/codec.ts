@@ -10,7 +10,7 @@
  */
 import { parseBoundedJson } from "../schema/bounded_json.ts";
 import { NO_VALUE } from "../base/entry.ts";
-import { KvError } from "../base/errors.ts";
+import { failureOf, KvError } from "../base/errors.ts";
 import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
 import { ID_CHARACTERS_MAX, UNKNOWN_FIELDS_CHARACTERS_MAX } from "../limits/wire.ts";
 import { isExact, whyInvalid } from "./message_checks.ts";
@@ -22,7 +22,8 @@ import {
   type Reply,
 } from "./messages.ts";
 import { OPERATIONS } from "../operations/table.ts";
-import { encodeValue } from "../schema/value_codec.ts";
+import type { MessageSpec } from "../schema/reply_messages.ts";
+import { encodeValue, fromWireKey, keyOfBase64 } from "../schema/value_codec.ts";
 import { userOf } from "./on_behalf.ts";
 import { wireForm } from "./wire_form.ts";
 
@@ -55,18 +56,18 @@ export function decodeMessage(
   }
   const message = parsed as Record<string, unknown>;
   const { id } = message;
-  const isPlain = (id === undefined || isId(id)) && !hasSteps(message.req_type);
+  const isPlain = (id === undefined || isId(id)) && !hasParts(message.req_type);
   if (isPlain && isExact(message)) return message as Message;
   if (id === null) delete message.id;
-  const why = whyIdInvalid(id) ?? whyInvalid(message);
+  const why = whyIdInvalid(id) ?? whyKeysInvalid(message) ?? whyInvalid(message);
   if (why !== undefined) {
     onInvalid(badRequest(why), isId(id) ? id : undefined);
     return undefined;
   }
   dropNulls(message);
-  if (hasSteps(message.req_type)) {
+  if (hasParts(message.req_type)) {
     try {
-      message.requests = decodeSteps(message.requests as readonly unknown[]);
+      decodeParts(message);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       onInvalid(error, isId(id) ? id : undefined);
@@ -89,20 +90,34 @@ export function decodeInner(value: unknown): KeyRequest {
     throw badRequest("a request must be a JSON object");
   }
   const message = { ...value, id: undefined } as Record<string, unknown>;
-  const why = whyInvalid(message);
+  const why = whyKeysInvalid(message) ?? whyInvalid(message);
   if (why !== undefined) throw badRequest(why);
   const { req_type: type } = message;
   if (!Object.hasOwn(OPERATIONS, type as string)) {
     throw badRequest(`${type}: only operations on keys can be inside another request`);
   }
   dropNulls(message);
-  if (type === "transaction") message.requests = decodeSteps(message.requests as unknown[]);
+  if (hasParts(type)) decodeParts(message);
   return withoutUnknown(message) as unknown as KeyRequest;
 }
 
 /** Whether a message contains requests that are checked with it. */
-function hasSteps(type: unknown): boolean {
-  return type === "transaction" || type === "prepare_part" || type === "read_part";
+/** Whether requests or ranges are inside a message, which may have keys in base64. */
+function hasParts(type: unknown): boolean {
+  return type === "transaction" || type === "prepare_part" || type === "read_part" ||
+    type === "read_ranges" || type === "watch" || type === "watch_node";
+}
+
+/** What is inside a message, as it is within a process. @throws {KvError} `bad_request` */
+function decodeParts(message: Record<string, unknown>): void {
+  const { req_type: type, checks, requests, ranges, keys, prefixes } = message;
+  if (Array.isArray(keys)) message.keys = keys.map(fromWireKey);
+  if (Array.isArray(prefixes)) message.prefixes = prefixes.map(fromWireKey);
+  if (Array.isArray(checks)) message.checks = decodeChecks(checks);
+  if (Array.isArray(requests)) message.requests = decodeSteps(requests);
+  if (Array.isArray(ranges)) {
+    message.ranges = ranges.map((range) => decodeBounds(type as string, range));
+  }
 }
 
 function decodeSteps(steps: readonly unknown[]): KeyRequest[] {
@@ -126,6 +141,59 @@ function decodeSteps(steps: readonly unknown[]): KeyRequest[] {
       throw new KvError(error.code, `transaction: requests[${i}]: ${error.message}`);
     }
   });
+}
+
+/** Puts keys that came in base64 into their fields. Returns what is wrong with them. */
+function whyKeysInvalid(message: Record<string, unknown>): string | undefined {
+  const { req_type: type } = message;
+  if (typeof type !== "string") return undefined;
+  return whyAnyInvalid(type, message, KEY_FIELDS.get(type) ?? []);
+}
+
+function whyAnyInvalid(
+  type: string,
+  message: Record<string, unknown>,
+  names: readonly string[],
+): string | undefined {
+  for (const name of names) {
+    const name64 = `${name}64`;
+    const given = message[name64];
+    if (given === undefined) continue;
+    delete message[name64];
+    if (given === null) continue;
+    if (typeof given !== "string") return `${type}: "${name64}" must be a string`;
+    if (message[name] !== undefined && message[name] !== null) {
+      return `${type}: give "${name}" or "${name64}", not both`;
+    }
+    try {
+      message[name] = keyOfBase64(given, name64);
+    } catch (error) {
+      return `${type}: ${failureOf(error).message}`;
+    }
+  }
+  return undefined;
+}
+
+/** The fields of each message that hold keys. */
+const KEY_FIELDS: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries<MessageSpec>(MESSAGES).map(([type, { fields }]) => [
+    type,
+    Object.keys(fields).filter((name) => fields[name]?.isKey),
+  ]),
+);
+
+/** The keys of the checks that came in base64 as strings. @throws {KvError} `bad_request` */
+function decodeChecks(checks: readonly (readonly unknown[])[]): readonly (readonly unknown[])[] {
+  if (checks.every(([key]) => typeof key === "string")) return checks;
+  return checks.map(([key, version]) => [fromWireKey(key), version]);
+}
+
+/** A range of keys whose bounds may be in base64. @throws {KvError} `bad_request` */
+function decodeBounds(type: string, range: Record<string, unknown>): Record<string, unknown> {
+  const decoded = { ...range };
+  const why = whyAnyInvalid(type, decoded, ["start", "end"]);
+  if (why !== undefined) throw badRequest(why);
+  return decoded;
 }
 
 function whyIdInvalid(id: unknown): string | undefined {

@@ -6,7 +6,7 @@
  * @module
  */
 import { texts } from "../schema/cluster_fields.ts";
-import { array, flag, oneOf, optional, text, uint } from "../schema/fields.ts";
+import { array, flag, keyText, oneOf, optional, text, uint } from "../schema/fields.ts";
 import { COORDINATOR_MESSAGES } from "../schema/coordinator_messages.ts";
 import { type HeldPartition, MEMBER_MESSAGES } from "../schema/member_messages.ts";
 import { PEER_MESSAGES } from "../schema/peer_messages.ts";
@@ -44,9 +44,9 @@ export type Acks = "all" | "primary";
 /** How fresh a read is: `strong` is linearizable; the others are defined in docs/replication.md. */
 export type Consistency = "strong" | "replica" | "cached";
 
-const key = { key: text };
+const key = { key: keyText };
 /** A selection of keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
-const bounds = { prefix: optional(text), start: optional(text), end: optional(text) };
+const bounds = { prefix: optional(keyText), start: optional(keyText), end: optional(keyText) };
 
 /** The table. Add at the end of a group; never remove. */
 export const MESSAGES = {
@@ -92,7 +92,7 @@ export const MESSAGES = {
   /** A page of the keys of the whole cluster, in order. Answered by `entries`. */
   scan: message(1, "request", {
     ...bounds,
-    after: optional(text),
+    after: optional(keyText),
     limit: optional(uint),
     reverse: optional(flag),
     values: optional(flag),
@@ -107,7 +107,7 @@ export const MESSAGES = {
    */
   delete_matching: message(1, "request", {
     ...bounds,
-    after: optional(text),
+    after: optional(keyText),
     timeout_ms: optional(uint),
   }),
   /** As `scan`, but only of the partitions of which the node is primary. */
@@ -115,7 +115,7 @@ export const MESSAGES = {
     ...bounds,
     /** A selection of partitions: see `partition_set.ts`. Default: all. */
     partitions: optional(text),
-    after: optional(text),
+    after: optional(keyText),
     limit: optional(uint),
     reverse: optional(flag),
     values: optional(flag),
@@ -133,7 +133,7 @@ export const MESSAGES = {
     partitions: optional(text),
     /** The partition to begin with, after the key `after`. */
     at: optional(uint),
-    after: optional(text),
+    after: optional(keyText),
     timeout_ms: optional(uint),
     of: optional(text),
   }),

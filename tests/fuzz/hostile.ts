@@ -5,6 +5,7 @@
  * @module
  */
 import fc from "fast-check";
+import { KEY_BYTES_MAX } from "../../shared/limits/wire.ts";
 
 /** Deep enough for any recursive walk to overflow, if nothing looks at the depth first. */
 const DEPTHS = [1, 64, 65, 1_000, 20_000, 20_000];
@@ -52,7 +53,10 @@ const CURIOUS_TEXTS = [
   "*",
   "../../etc/passwd",
   "%00",
-  "k".repeat(1_025),
+  "\udcff",
+  "\udcc3\udca9",
+  "a\udcc3",
+  "k".repeat(KEY_BYTES_MAX + 1),
 ];
 
 /** A number as it may stand in a text. */

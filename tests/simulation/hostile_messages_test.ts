@@ -18,6 +18,7 @@ type Told =
   | "unauthorized"
   | "forbidden"
   | "bad_request"
+  | "not_found"
   | "corrupt"
   | "answered"
   | "silence";

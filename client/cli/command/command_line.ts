@@ -2,7 +2,7 @@
  * The language of the shell: one command per line, in either of two syntaxes.
  *
  *     put:key:value        ancestor A: the key ends at the first colon, the value is all the rest
- *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \b \f \u{…}) or '…' (none)
+ *     PUT key value        words, quoted with "…" (escapes \" \\ \n \r \t \b \f \u{…} \xNN) or '…' (none)
  *
  * The command's name is case-insensitive, and `_` in it means `-`. Quotes count only at the beginning of a
  * word, so that JSON without spaces needs none. A key or value with spaces must be quoted, in every command:
@@ -12,6 +12,7 @@
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
+import { byteText, canonicalKey } from "../../../shared/base/key_text.ts";
 
 /** A word of a line. */
 export interface Word {
@@ -138,7 +139,7 @@ function readQuoted(line: string, begin: number, quote: string): { text: string;
     const char = line[at];
     if (char === undefined) throw badLine(`the quote ${quote} is not closed`, line, begin);
     at++;
-    if (char === quote) return { text, end: at };
+    if (char === quote) return { text: canonicalKey(text), end: at };
     if (char !== "\\" || quote === "'") {
       text += char;
       continue;
@@ -150,6 +151,11 @@ function readQuoted(line: string, begin: number, quote: string): { text: string;
       if (!(code <= 0x10ffff)) throw badLine("\\u requires four digits or {…}", line, at);
       text += String.fromCodePoint(code);
       at += match?.[0].length ?? 0;
+    } else if (escaped === "x") {
+      const digits = /^[0-9a-fA-F]{2}/.exec(line.slice(at, at + 2))?.[0];
+      if (digits === undefined) throw badLine("\\x requires two hexadecimal digits", line, at);
+      text += byteText(parseInt(digits, 16));
+      at += 2;
     } else if (escaped !== undefined) {
       text += ESCAPES[escaped] ?? escaped;
     }

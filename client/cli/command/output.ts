@@ -4,6 +4,7 @@
  * @module
  */
 import { KvError, toKvError } from "../../../shared/base/errors.ts";
+import { keyField, quotedKey } from "../../../shared/base/key_text.ts";
 import { formatDuration } from "../../../shared/arguments/field_text.ts";
 import { encodeValue } from "../../../shared/schema/value_codec.ts";
 import type { ImportSummary } from "../../transfer/import_run.ts";
@@ -48,7 +49,7 @@ function scalar(value: unknown): string {
 /** An entry as the JSON of `get --json`. */
 export function entryDocument(entry: KvEntry): Record<string, unknown> {
   return {
-    key: entry.key,
+    ...keyField("key", entry.key),
     ...encodeValue(entry.value),
     version: entry.version,
     timestamp: entry.timestampMs,
@@ -67,10 +68,10 @@ export function metadataLine(entry: KvEntry): string {
   return `version ${version}, written ${dateText(timestampMs)}, ${expiry}${type}`;
 }
 
-/** A key on a line of its own; quoted if it could not be read back otherwise. */
+/** A key on a line of its own; quoted, with escapes, if it could not be read back otherwise. */
 export function keyLabel(key: string): string {
   // deno-lint-ignore no-control-regex
-  return /^"|[\u0000-\u001f\u007f]/.test(key) ? JSON.stringify(key) : key;
+  return /^"|[\u0000-\u001f\u007f]/.test(key) || !key.isWellFormed() ? quotedKey(key) : key;
 }
 
 /** Put before a value that is shown in base64. */

@@ -13,6 +13,7 @@ import {
   positiveUint,
   text as textField,
 } from "../../../shared/schema/fields.ts";
+import { keyField } from "../../../shared/base/key_text.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
 import { joinBytes } from "../../../shared/base/join_bytes.ts";
 import { EXPORT_CHUNK_BYTES } from "../../../shared/limits/client.ts";
@@ -196,7 +197,7 @@ function watchDocument(event: WatchEvent): object {
   if (event.type === "put") return { type, ...entryDocument(event), token };
   if (!("key" in event)) return { type, token };
   const { key, version, timestampMs } = event;
-  return { type, key, version, timestamp: timestampMs, token };
+  return { type, ...keyField("key", key), version, timestamp: timestampMs, token };
 }
 
 /** The selection without the keys up to a given one, in the direction of the scan. */

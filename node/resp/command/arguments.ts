@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keyOfBytes } from "../../../shared/base/key_text.ts";
 import { lenientText, REPLACEMENT } from "../../../shared/base/utf8_text.ts";
 import { CommandError } from "./command.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
@@ -11,7 +12,6 @@ export const SYNTAX_ERROR = "ERR syntax error";
 export const NOT_AN_INTEGER = "ERR value is not an integer or out of range";
 
 const ASCII_BYTES_MAX = 64;
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The key of an argument. @throws {CommandError} if it cannot be one */
 export function keyOf(bytes: Uint8Array | undefined): string {
@@ -19,12 +19,7 @@ export function keyOf(bytes: Uint8Array | undefined): string {
     throw new CommandError("ERR a key must not be empty");
   }
   const text = textOf(bytes);
-  if (!text.includes(REPLACEMENT)) return text;
-  try {
-    return strict.decode(bytes);
-  } catch {
-    throw new CommandError("ERR a key must be valid UTF-8");
-  }
+  return text.includes(REPLACEMENT) ? keyOfBytes(bytes) : text;
 }
 
 /** The text of an argument; bytes that are not UTF-8 are replaced. */

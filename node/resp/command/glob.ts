@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { keyOfBytes } from "../../../shared/base/key_text.ts";
 
 const ASTERISK = 0x2a;
 const QUESTION = 0x3f;
@@ -16,8 +17,6 @@ const DASH = 0x2d;
 
 /** The allowed values of one byte of the text. `any` instead matches any number of bytes. */
 type Token = number | Uint8Array | "any" | "one";
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A pattern. */
 export class Glob {
@@ -32,22 +31,14 @@ export class Glob {
     return this.#tokens.length === 1 && this.#tokens[0] === "any";
   }
 
-  /** The prefix of every matching text, up to the last complete character of UTF-8. */
+  /** The prefix of every matching key. */
   get prefix(): string {
     const literal: number[] = [];
     for (const token of this.#tokens) {
       if (typeof token !== "number") break;
       literal.push(token);
     }
-    // A character may be cut: at most its last three bytes are missing.
-    for (let cut = 0; cut < 4 && cut < literal.length; cut++) {
-      try {
-        return utf8.decode(Uint8Array.from(literal.slice(0, literal.length - cut)));
-      } catch {
-        // One byte less.
-      }
-    }
-    return "";
+    return keyOfBytes(Uint8Array.from(literal));
   }
 
   matches(text: Uint8Array): boolean {

@@ -1,4 +1,5 @@
 /** What tools ask about a server that here needs no answer of its own, or a short one: ROLE, LATENCY, MEMORY, CLIENT KILL. @module */
+import { keyLength } from "../../../shared/base/key_text.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
 import { at, keyOf, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
 import {
@@ -261,7 +262,7 @@ export const INTROSPECTION_COMMANDS: readonly CommandSpec[] = [
         [2, 2, 1],
         server("4.0.0", "About how many bytes a key takes"),
         inspecting(2, (out, { key, length }) => {
-          out.integer(new TextEncoder().encode(key).length + length + ENTRY_OVERHEAD_BYTES);
+          out.integer(keyLength(key) + length + ENTRY_OVERHEAD_BYTES);
         }),
       ),
     ],

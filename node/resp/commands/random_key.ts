@@ -1,11 +1,12 @@
 /**
  * Some key of the database, for RANDOMKEY. Keys are in order and cannot be numbered. So it walks down the
- * prefixes of keys: at each step to a random character between the first and the last that occur there; then
+ * prefixes of keys: at each step to a random byte between the first and the last that occur there; then
  * it chooses at random among a few keys. This is not uniform: a key far from others is chosen more often than
  * one among many.
  *
  * @module
  */
+import { bytesOfKey, keyOfBytes } from "../../../shared/base/key_text.ts";
 import type { Database, ScanPage } from "../../../shared/database/database.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
@@ -58,27 +59,27 @@ class Walk {
 
   /** Goes on after the common prefix of all keys of the range. */
   #step(first: string, last: string, page: ScanPage): void {
-    const a = [...first];
-    const b = [...last];
+    const a = bytesOfKey(first);
+    const b = bytesOfKey(last);
     let common = 0;
     while (common < a.length && common < b.length && a[common] === b[common]) common++;
-    const low = a[common]?.codePointAt(0) ?? 0;
-    const high = b[common]?.codePointAt(0);
+    const low = a[common] ?? 0;
+    const high = b[common];
     if (high === undefined || high <= low) {
       this.#chooseOf(page);
       return;
     }
-    const head = b.slice(0, common).join("");
-    const chosen = withoutSurrogates(low + randomBelow(this.#random, high - low + 1));
-    const start = head + String.fromCodePoint(chosen);
-    // The first key from there on shows the next character that occurs: not every one does.
+    const bytes = b.slice(0, common + 1);
+    bytes[common] = low + randomBelow(this.#random, high - low + 1);
+    const start = keyOfBytes(bytes);
+    // The first key from there on shows the next byte that occurs: not every one does.
     this.#scan({ limit: 1, start }, ({ entries }) => {
-      const found = entries[0] === undefined ? undefined : [...entries[0].key];
+      const found = entries[0] === undefined ? undefined : bytesOfKey(entries[0].key);
       if (found === undefined) {
         this.#chooseOf(page);
         return;
       }
-      this.#prefix = found.slice(0, common + 1).join("");
+      this.#prefix = keyOfBytes(found.subarray(0, common + 1));
       this.begin();
     });
   }
@@ -105,9 +106,4 @@ class Walk {
       else then(result);
     });
   }
-}
-
-/** Halves of a surrogate pair are not characters. */
-function withoutSurrogates(code: number): number {
-  return code >= 0xd800 && code <= 0xdfff ? 0xd7ff : code;
 }

@@ -10,6 +10,7 @@ import { errorReply } from "../../../shared/operations/operation.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
 import { RESP_KEYS_BYTES_MAX, RESP_SCAN_KEYS_MIN } from "../../../shared/limits/resp.ts";
 import { SCAN_KEYS_MAX } from "../../../shared/limits/scans.ts";
+import { bytesOfKey } from "../../../shared/base/key_text.ts";
 import { KEY_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { deleteMatching } from "../../../shared/database/delete_matching.ts";
@@ -121,6 +122,7 @@ function matching(entries: readonly Entry[], glob: Glob | undefined): readonly s
   if (glob === undefined || glob.matchesAll) return keys;
   const buffer = new Uint8Array(3 * KEY_BYTES_MAX);
   return keys.filter((key) => {
+    if (!key.isWellFormed()) return glob.matches(bytesOfKey(key));
     const { written } = encoder.encodeInto(key, buffer);
     return glob.matches(buffer.subarray(0, written));
   });

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { bytesOfKey } from "../../../shared/base/key_text.ts";
 import type { ByteSlab } from "../../storage/byte_slab.ts";
 
 const CR = 0x0d;
@@ -104,6 +105,7 @@ export class RespWriter {
     this.#end();
   }
 
+  /** A text or a key. */
   bulkText(text: string): void {
     // Most texts are short and ASCII: written in place, after a header whose length is a guess.
     const start = this.#length;
@@ -119,7 +121,7 @@ export class RespWriter {
       return;
     }
     this.#length = start;
-    this.bulk(encoder.encode(text));
+    this.bulk(bytesOfKey(text));
   }
 
   /** No value. */

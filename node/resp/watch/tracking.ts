@@ -23,13 +23,16 @@ import type {
   TrackingOptions,
   Write,
 } from "../command/command.ts";
-import { textOf } from "../command/arguments.ts";
+import { keyOf } from "../command/arguments.ts";
+import { matcherOf, type WatchMatcher } from "../../../shared/watch/watch_selection.ts";
 import type { ChangeListener, Changes } from "./changes.ts";
 
 /** A connection that tracks. */
 interface Tracker {
   readonly session: CommandSession;
   readonly options: TrackingOptions;
+  /** With BCAST. */
+  readonly matches: WatchMatcher;
   /** What CLIENT CACHING has said of the next command. */
   caching: boolean | undefined;
   /** Its keys, to be noted when EXEC begins. */
@@ -55,7 +58,14 @@ export class Tracking implements CommandTracking, ChangeListener {
   on(session: CommandSession, options: TrackingOptions, done: () => void): void {
     const before = this.#trackers.get(session);
     if (before !== undefined) this.#forget(before);
-    const tracker = { session, options, caching: undefined, queued: [], keys: new Set<string>() };
+    const tracker = {
+      session,
+      options,
+      matches: matcherOf(options),
+      caching: undefined,
+      queued: [],
+      keys: new Set<string>(),
+    };
     this.#trackers.set(session, tracker);
     if (options.broadcast) this.#broadcasts.add(tracker);
     this.#changes.add(this, done);
@@ -99,8 +109,7 @@ export class Tracking implements CommandTracking, ChangeListener {
   onChange(key: string): void {
     this.#invalidate(key);
     for (const tracker of this.#broadcasts) {
-      const { prefixes } = tracker.options;
-      if (prefixes.some((prefix) => key.startsWith(prefix))) this.#tell(tracker, key);
+      if (tracker.matches(key)) this.#tell(tracker, key);
     }
   }
 
@@ -176,7 +185,8 @@ function keysOf({ keys: [first, last, step] }: CommandSpec, args: Arguments): st
   const end = last < 0 ? args.length + last : last;
   for (let i = first; i <= end; i += step) {
     const argument = args[i];
-    if (argument !== undefined) keys.push(textOf(argument));
+    // The command itself refuses a key that is empty.
+    if (argument !== undefined && argument.length > 0) keys.push(keyOf(argument));
   }
   return keys;
 }

@@ -1,5 +1,5 @@
 /** CLIENT TRACKING and its kin. @module */
-import { at, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
+import { at, keyOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
   type Call,
@@ -24,7 +24,9 @@ function optionsOf(args: Arguments): TrackingOptions {
       throw new CommandError("ERR REDIRECT is not supported: use RESP3 (HELLO 3)");
     }
     given.add(word);
-    if (word === "prefix") prefixes.push(textOf(at(args, ++i)));
+    if (word !== "prefix") continue;
+    const prefix = at(args, ++i);
+    prefixes.push(prefix.length === 0 ? "" : keyOf(prefix));
   }
   const [broadcast, optIn, optOut] = [given.has("bcast"), given.has("optin"), given.has("optout")];
   if (prefixes.length > 0 && !broadcast) {

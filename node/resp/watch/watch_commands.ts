@@ -14,6 +14,11 @@ import {
 const FLAGS = "pubsub noscript loading stale";
 const WORDS = ["prefix", "key", "snapshot", "token"] as const;
 
+/** The beginning of keys; none, for all of them. */
+function prefixOf(argument: Uint8Array): string {
+  return argument.length === 0 ? "" : keyOf(argument);
+}
+
 /** KV.WATCH NAME [PREFIX p …] [KEY k …] [SNAPSHOT] [TOKEN t] @throws {CommandError} */
 function requestOf(args: Arguments): WatchRequest {
   const prefixes: string[] = [];
@@ -26,7 +31,7 @@ function requestOf(args: Arguments): WatchRequest {
     else if (word === undefined || i + 1 >= args.length) throw new CommandError(SYNTAX_ERROR);
     else if (word === "token") token = textOf(at(args, ++i));
     else if (word === "key") keys.push(keyOf(args[++i]));
-    else prefixes.push(textOf(at(args, ++i)));
+    else prefixes.push(prefixOf(at(args, ++i)));
   }
   return { prefixes, keys, snapshot, token };
 }

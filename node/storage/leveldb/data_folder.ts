@@ -35,7 +35,7 @@ import { SystemClock } from "../../../shared/platform/clock.ts";
 import { decodeIdentity, encodeIdentity, IDENTITY_KEY, isControlKey } from "../state_record.ts";
 
 /** The folder format that this code writes and reads. */
-const FOLDER_FORMAT = 2;
+const FOLDER_FORMAT = 3;
 
 /** What `node.json` holds. */
 interface NodeDocument {

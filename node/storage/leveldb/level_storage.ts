@@ -13,6 +13,7 @@
  */
 import { ClassicLevel } from "classic-level";
 import { KvError } from "../../../shared/base/errors.ts";
+import { PAST_ALL_ROWS } from "../record.ts";
 import type {
   SnapshotRange,
   Storage,
@@ -29,8 +30,6 @@ const RECOVERY_BYTES = 16 * 1024 * 1024;
 const LEVEL_CACHE_BYTES = 32 * 1024 * 1024;
 /** What is fed between two flushes fits, so that a flush makes one file. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
-/** No row has this key, nor a greater one. */
-const PAST_ALL_ROWS = new Uint8Array([0xff, 0xff, 0xff, 0xff]);
 /** `highWaterMarkBytes` is an unsigned 32-bit number. */
 const PAGE_BYTES_MAX = 2 ** 31;
 

@@ -6,8 +6,9 @@
  */
 import { nodeListings } from "../../cluster/directory.ts";
 import { KvError } from "../../base/errors.ts";
+import { keyField } from "../../base/key_text.ts";
 import type { Message } from "../../wire/messages.ts";
-import { decodeValue, encodeValue, valueOfReply } from "../../schema/value_codec.ts";
+import { decodeValue, encodeValue, fromWireKey, valueOfReply } from "../../schema/value_codec.ts";
 import { withJsonObject } from "../protocol/body.ts";
 import {
   endpoint,
@@ -63,7 +64,7 @@ export const setByBody = endpoint({
         if (params.acks !== undefined) put.acks = params.acks;
         const reply = await services.demand(put, params.timeout_ms);
         if (reply.req_type !== "ack") throw unexpected(reply);
-        return json(200, { key: put.key, version: reply.version });
+        return json(200, { ...keyField("key", put.key), version: reply.version });
       },
       true,
     );
@@ -72,11 +73,12 @@ export const setByBody = endpoint({
 
 /** @throws {KvError} `bad_request` */
 function entryOf(body: Record<string, unknown>): { key: string; bytes: Uint8Array } {
-  const { key, value, value64, ...others } = body;
+  const { key: text, key64, value, value64, ...others } = body;
   const [other] = Object.keys(others);
   if (other !== undefined) {
     throw new KvError("bad_request", `set: there is no field ${quoted(other)}`);
   }
+  const key = key64 === undefined ? text : fromWireKey({ key64 });
   if (typeof key !== "string") throw new KvError("bad_request", `set: "key" must be a string`);
   const bytes = decodeValue({
     value: textField(value, "value"),
@@ -105,7 +107,7 @@ export const deleteByParameter = endpoint({
     if (acks !== undefined) request.acks = acks;
     const reply = await services.demand(request, timeout_ms);
     if (reply.req_type !== "ack") throw unexpected(reply);
-    return json(200, { key, version: reply.version });
+    return json(200, { ...keyField("key", key), version: reply.version });
   },
 });
 

@@ -95,10 +95,11 @@ async function runEach(services: Services, body: BatchBody): Promise<Response> {
 
 async function runAtomic(services: Services, body: BatchBody): Promise<Response> {
   const [first] = body.requests;
-  const { key } = (first ?? {}) as { key?: unknown };
+  const { key, key64 } = (first ?? {}) as { key?: unknown; key64?: unknown };
   const request = decodeStrictly({
     req_type: "transaction",
     key,
+    ...(key64 === undefined ? {} : { key64 }),
     requests: body.requests,
     checks: body.checks,
   });

@@ -8,7 +8,8 @@ import { KvError } from "../../base/errors.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { HTTP_PAGE_KEYS_DEFAULT, HTTP_PAGE_KEYS_MAX } from "../../limits/http.ts";
 import { REQUEST_TIMEOUT_MS } from "../../limits/requests.ts";
-import { encodeValue } from "../../schema/value_codec.ts";
+import { keyField } from "../../base/key_text.ts";
+import { encodeValue, toWireKey } from "../../schema/value_codec.ts";
 import { type Entry, versionOf } from "../../base/entry.ts";
 import { cursorOf, keyOfCursor, type Listing } from "../protocol/cursor.ts";
 import { type Call, endpoint, json, type Services, TIMEOUT } from "./endpoint.ts";
@@ -67,7 +68,9 @@ async function page(
   const after = cursor === undefined ? undefined : keyOfCursor(listing, cursor);
   const { entries, next } = await services.scan({ ...listing, after, limit, values }, timeout_ms);
   return json(200, {
-    ...(values ? { entries: entries.map(entryDocument) } : { keys: entries.map(({ key }) => key) }),
+    ...(values
+      ? { entries: entries.map(entryDocument) }
+      : { keys: entries.map(({ key }) => toWireKey(key)) }),
     ...(next === undefined ? {} : { cursor: cursorOf(listing, next) }),
   });
 }
@@ -75,7 +78,7 @@ async function page(
 function entryDocument(entry: Entry) {
   const { key, timestampMs, expiresAtMs, value, contentType } = entry;
   return {
-    key,
+    ...keyField("key", key),
     ...encodeValue(value),
     version: versionOf(entry),
     timestamp: timestampMs,

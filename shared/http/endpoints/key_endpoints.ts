@@ -8,6 +8,7 @@
  * @module
  */
 import { KvError } from "../../base/errors.ts";
+import { quotedKey } from "../../base/key_text.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { HTTP_CONDITION_ATTEMPTS_MAX } from "../../limits/http.ts";
 import { REQUEST_TIMEOUT_MS } from "../../limits/requests.ts";
@@ -128,7 +129,7 @@ export const getValue = endpoint({
     const verdict = evaluatePreconditions(conditions, current, true);
     if (verdict === "failed") throw preconditionFailed(key, current?.version ?? 0);
     if (entry === undefined || current === undefined) {
-      throw new KvError("not_found", `get: no such key ${JSON.stringify(key)}`);
+      throw new KvError("not_found", `get: no such key ${quotedKey(key)}`);
     }
     const headers = headersOf(entry);
     if (verdict === "not modified") return new Response(null, { status: 304, headers });
@@ -303,7 +304,7 @@ async function writeGuarded(
     if (reply.req_type !== "error") return reply;
     if (reply.code !== "version_mismatch") throw fromErrorReply(reply);
   }
-  throw new KvError("overloaded", `others write ${JSON.stringify(key)} all the time; try again`);
+  throw new KvError("overloaded", `others write ${quotedKey(key)} all the time; try again`);
 }
 
 /** What the primary says if the key does not have the demanded version. */
@@ -319,7 +320,7 @@ function preconditionFailed(key: string, version: number): HttpProblem {
   return new HttpProblem(
     412,
     "version_mismatch",
-    `the key ${JSON.stringify(key)} ${what}, which the request's conditions exclude`,
+    `the key ${quotedKey(key)} ${what}, which the request's conditions exclude`,
     { detail: { version } },
   );
 }

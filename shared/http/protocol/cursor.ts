@@ -8,6 +8,7 @@
 import { Buffer } from "node:buffer";
 import { crc32c } from "../../base/crc32c.ts";
 import { KvError } from "../../base/errors.ts";
+import { bytesOfKey, keyOfBytes } from "../../base/key_text.ts";
 
 /** The parameters of a listing. */
 export interface Listing {
@@ -19,11 +20,10 @@ export interface Listing {
 
 const CHECKSUM_BYTES = 4;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The cursor that goes on after a key. */
 export function cursorOf(listing: Listing, key: string): string {
-  const bytes = encoder.encode(key);
+  const bytes = bytesOfKey(key);
   const cursor = new Uint8Array(CHECKSUM_BYTES + bytes.length);
   cursor.set(bytes, CHECKSUM_BYTES);
   new DataView(cursor.buffer).setUint32(0, checksum(listing, bytes));
@@ -37,11 +37,7 @@ export function keyOfCursor(listing: Listing, cursor: string): string {
     Buffer.from(bytes).toString("base64url") === cursor;
   const key = bytes.subarray(CHECKSUM_BYTES);
   if (isWhole && new DataView(bytes.buffer).getUint32(0) === checksum(listing, key)) {
-    try {
-      return decoder.decode(key);
-    } catch {
-      // Then it is not one of ours.
-    }
+    return keyOfBytes(key);
   }
   throw new KvError(
     "bad_request",

@@ -7,7 +7,7 @@
 import { KvError } from "../../base/errors.ts";
 import type { Field, Fields } from "../../schema/fields.ts";
 import type { JsonSchema } from "./parameters.ts";
-import { objectSchema } from "./schemas.ts";
+import { KEY64, objectSchema } from "./schemas.ts";
 import { quoted } from "./target.ts";
 
 /** Whether a field is meant for clients, and not for our own processes. */
@@ -23,17 +23,26 @@ function isForPrograms({ about, local }: Field<unknown>): boolean {
  */
 export function refuseUnknownFields(what: string, fields: Fields, names: readonly string[]): void {
   for (const name of names) {
-    const known = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    const known = fieldNamed(fields, name);
     if (known !== undefined && isForPrograms(known)) continue;
     throw new KvError("bad_request", `${what}: there is no field ${quoted(name)}`);
   }
+}
+
+function fieldNamed(fields: Fields, name: string): Field<unknown> | undefined {
+  if (Object.hasOwn(fields, name)) return fields[name];
+  const keyName = name.endsWith("64") ? name.slice(0, -2) : "";
+  const key = Object.hasOwn(fields, keyName) ? fields[keyName] : undefined;
+  return key?.isKey ? key : undefined;
 }
 
 /** An object with these fields, without those that are only for our own processes. */
 export function fieldsSchema(fields: Fields): JsonSchema {
   const properties: Record<string, JsonSchema> = {};
   for (const [name, field] of Object.entries(fields)) {
-    if (isForPrograms(field)) properties[field.optional ? `${name}?` : name] = fieldSchema(field);
+    if (!isForPrograms(field)) continue;
+    properties[field.optional || field.isKey ? `${name}?` : name] = fieldSchema(field);
+    if (field.isKey) properties[`${name}64?`] = KEY64;
   }
   return objectSchema(properties);
 }

@@ -42,6 +42,13 @@ const VALUE = {
     description: "The value, if it is not UTF-8.",
   },
 };
+export const KEY64 = {
+  type: "string",
+  contentEncoding: "base64",
+  description: "The key, if it is not UTF-8.",
+};
+/** A key in a list. */
+const KEY = { anyOf: [STRING, objectSchema({ key64: KEY64 })] };
 const VERSION = { type: "integer", minimum: 1, description: "Grows with every write." };
 const DATE_MS = { type: "integer", minimum: 0, description: "Milliseconds since 1970-01-01 UTC." };
 
@@ -96,7 +103,8 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   }),
   Liveness: objectSchema({ live: { const: true }, role: STRING }),
   Entry: objectSchema({
-    key: STRING,
+    "key?": STRING,
+    "key64?": KEY64,
     ...VALUE,
     version: VERSION,
     timestamp: DATE_MS,
@@ -105,7 +113,7 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   }),
   Page: {
     ...objectSchema({
-      "keys?": arraySchema(STRING),
+      "keys?": arraySchema(KEY),
       "entries?": arraySchema(named("Entry")),
       "cursor?": {
         type: "string",
@@ -126,15 +134,15 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     requests: arraySchema(
       {
         type: "object",
-        required: ["req_type", "key"],
-        properties: { req_type: STRING, key: STRING },
+        required: ["req_type"],
+        properties: { req_type: STRING, key: STRING, key64: KEY64 },
       },
       { minItems: 1, maxItems: BATCH_REQUESTS_MAX },
     ),
     "atomic?": { ...BOOLEAN, description: "All of them or none. Default false." },
     "checks?": arraySchema({
       type: "array",
-      prefixItems: [STRING, UINT],
+      prefixItems: [KEY, UINT],
       minItems: 2,
       maxItems: 2,
       description: "A key, and the version that it must have; 0: it must not be there.",
@@ -148,10 +156,10 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     "version?": UINT,
   }),
   SetRequest: {
-    ...objectSchema({ key: { type: "string", minLength: 1 }, ...VALUE }),
-    description: "Give `value` or `value64`.",
+    ...objectSchema({ "key?": { type: "string", minLength: 1 }, "key64?": KEY64, ...VALUE }),
+    description: "Give `key` or `key64`, and `value` or `value64`.",
   },
-  Written: objectSchema({ key: STRING, version: VERSION }),
+  Written: objectSchema({ "key?": STRING, "key64?": KEY64, version: VERSION }),
   Cluster: objectSchema({
     epoch: UINT,
     cluster_id: STRING,

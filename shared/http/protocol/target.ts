@@ -6,6 +6,7 @@
  * @module
  */
 import { KvError } from "../../base/errors.ts";
+import { byteText, canonicalKey } from "../../base/key_text.ts";
 import { HTTP_TARGET_CHARACTERS_MAX } from "../../limits/http.ts";
 import { HttpProblem } from "./problem.ts";
 
@@ -42,13 +43,21 @@ export function targetOf(url: string): Target {
   };
 }
 
-/** Decodes a percent-encoded text. @throws {KvError} `bad_request` */
+/** Decodes a percent-encoded key, of any bytes. @throws {KvError} `bad_request` */
 export function percentDecoded(encoded: string, what: string): string {
   try {
     return decodeURIComponent(encoded);
-  } catch (cause) {
-    throw new KvError("bad_request", `${what} is not percent-encoded UTF-8`, { cause });
+  } catch {
+    // It is no UTF-8, which a key need not be, or a percent sign without its digits.
   }
+  if (/%(?![0-9A-Fa-f]{2})/.test(encoded)) {
+    throw new KvError("bad_request", `${what}: two hexadecimal digits must follow each %`);
+  }
+  const bytes = encoded.replace(
+    /%([0-9A-Fa-f]{2})/g,
+    (_, digits: string) => byteText(parseInt(digits, 16)),
+  );
+  return canonicalKey(bytes);
 }
 
 /**

@@ -10,6 +10,7 @@ import type { KvClient, KvEntry } from "../../../client/mod.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
+import { KEY_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
 const PARTITIONS = 16;
@@ -24,7 +25,7 @@ async function putStill(kv: KvClient): Promise<Map<string, Uint8Array>> {
   values.set("grüße 🦊", new TextEncoder().encode("wörter"));
   values.set("empty", new Uint8Array());
   values.set("large", random(50_000).map((byte) => byte & 0x7f));
-  values.set("x".repeat(1_024), random(10));
+  values.set("x".repeat(KEY_BYTES_MAX), random(10));
   const expiresAtMs = Date.now() + FAR_MS;
   await Promise.all(
     [...values].map(([key, value], i) =>

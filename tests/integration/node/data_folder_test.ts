@@ -84,9 +84,9 @@ Deno.test("DataFolder refuses a folder of a newer format, and says how to leave 
   await inFolder(async (path) => {
     await used(path);
     const store = new FileDocumentStore(`${path}/node.json`);
-    await store.write({ ...(await store.read() as object), format: 3, incarnation: "other" });
+    await store.write({ ...(await store.read() as object), format: 4, incarnation: "other" });
     assertEquals((await whyNot(path)).code, "wrong_version");
-    await store.write({ ...(await store.read() as object), format: 1 });
+    await store.write({ ...(await store.read() as object), format: 2 });
     const { code, text } = await whyNot(path);
     assertEquals(code, "wrong_version");
     assertMatch(text, /earlier version .* kv-client backup/);
@@ -157,7 +157,7 @@ Deno.test("DataFolder with rebuild uses a folder that can be used", async () => 
     }
     // A newer version's data is not damaged.
     const store = new FileDocumentStore(`${path}/node.json`);
-    await store.write({ ...(await store.read() as object), format: 3 });
+    await store.write({ ...(await store.read() as object), format: 4 });
     assertEquals((await whyNot(path, true)).code, "wrong_version");
   });
 });

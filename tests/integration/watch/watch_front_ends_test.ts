@@ -66,6 +66,33 @@ Deno.test("watch: the same is told at every front end, of keys wherever they are
   assertEquals(stdout.trimEnd().split("\n").filter((line) => !line.startsWith("#")).length, 5);
 });
 
+Deno.test("watch: keys that are not UTF-8 are watched, by their bytes, and told as what they are", async () => {
+  await using cluster = await TestCluster.start(SPREAD);
+  await using kv = await cluster.connect();
+  // The bytes 77 c3 ff, and the beginning 77 c3, which is a part of "wé" too.
+  const [key, prefix] = ["w\udcc3\udcff", "w\udcc3"];
+  await using library = new LibraryWatching(kv, { prefix, snapshot: true }).start();
+  await using http = new HttpWatching(() => cluster.nodeHttpAddress(0), "prefix=w%C3").start();
+  const prefixes = [{ key64: btoa("w\xc3") }];
+  await using wire = new WireWatching(cluster.nodeAddress(1), { prefixes }).start();
+  for (const watching of [library, http, wire]) await watching.untilLine("level");
+  await kv.put(key, "bytes");
+  await kv.put("wé", "text");
+  await kv.put("wa", "another");
+  await library.untilLine(`put ${key} bytes`);
+  await library.untilLine("put wé text");
+  for (const watching of [http, wire]) {
+    await watching.until(
+      "both",
+      ({ told }) => told.filter(({ type }) => type === "put").length === 2,
+    );
+    const keys = watching.told.flatMap((event) =>
+      "key64" in event ? [`64 ${event.key64}`] : event.key === undefined ? [] : [event.key]
+    );
+    assertEquals(keys.sort(), [`64 ${btoa("w\xc3\xff")}`, "wé"], watching.name);
+  }
+});
+
 Deno.test("watch: a token goes on at another front end and another node, and misses nothing", async () => {
   await using cluster = await TestCluster.start(SPREAD);
   await using kv = await cluster.connect();

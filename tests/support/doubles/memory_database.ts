@@ -5,6 +5,7 @@
  * @module
  */
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
+import { keyRange } from "../../../shared/base/key_range.ts";
 import type { Database, ScanPage, ScanRequest, Watch } from "../../../shared/database/database.ts";
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
@@ -96,10 +97,10 @@ export class MemoryDatabase implements Database {
     return this.watches.watch();
   }
 
-  #matching({ prefix = "", start, end }: Omit<ScanRequest, "limit">): Entry[] {
+  #matching(request: Omit<ScanRequest, "limit">): Entry[] {
+    const { start, end } = keyRange(request);
     return [...this.entries.values()]
       .filter((entry) => liveEntry(entry, this.wallMs) !== undefined)
-      .filter(({ key }) => key.startsWith(prefix))
       .filter(({ key }) => start === undefined || compareKeys(key, start) >= 0)
       .filter(({ key }) => end === undefined || compareKeys(key, end) < 0)
       .toSorted((a, b) => compareKeys(a.key, b.key));

@@ -23,6 +23,7 @@ import { checkKeyRequest, type RequestLimits } from "../../../shared/validation/
 import type { Clock } from "../../../shared/platform/clock.ts";
 import { ScriptedWatches } from "./scripted_watches.ts";
 import { compareKeys } from "../../../shared/base/key_order.ts";
+import { keyRange } from "../../../shared/base/key_range.ts";
 
 /** A `transaction`, as far as it matters here. */
 interface TransactionRequest {
@@ -111,12 +112,12 @@ export class ScriptedDatabase implements Database {
     return this.watches.watch();
   }
 
-  #keys({ prefix, start, end }: CountRequest): string[] {
+  #keys(request: CountRequest): string[] {
+    const { start, end } = keyRange(request);
     const now = this.#clock.wallMs();
     return [...this.entries.values()]
       .filter((entry) => isLive(entry, now))
       .map(({ key }) => key)
-      .filter((key) => prefix === undefined || key.startsWith(prefix))
       .filter((key) => start === undefined || compareKeys(key, start) >= 0)
       .filter((key) => end === undefined || compareKeys(key, end) < 0)
       .sort(compareKeys);

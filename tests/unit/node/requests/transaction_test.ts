@@ -221,7 +221,7 @@ const WRONG: [string, object, string][] = [
   ["a client session inside", { ...put("a", "1"), session: "l", request_number: 1 }, "bad_request"],
   ["acks inside", { ...put("a", "1"), acks: "primary" }, "bad_request"],
   ["an empty key", { ...put("", "1") }, "bad_request"],
-  ["a long key", { ...put("k".repeat(2_000), "1") }, "key_too_large"],
+  ["a long key", { ...put("k".repeat(3_000), "1") }, "key_too_large"],
   ["a long value", { ...put("k", "v".repeat(VALUE_BYTES_MAX + 1)) }, "value_too_large"],
   ["no value", { req_type: "put", key: "a" }, "bad_request"],
 ];

@@ -25,6 +25,7 @@ function setUp({ budget = true, open = false, refused = "" } = {}) {
       valueBytesMax: 1_000,
       wallMs: () => 0,
       pubSub: { local: { has: () => false } },
+      tracking: { begins: () => {} },
     },
     login: { whyRefused: () => refused === "" ? undefined : refused },
     transaction: {

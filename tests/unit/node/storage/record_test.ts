@@ -1,3 +1,4 @@
+import { KEY_BYTES_MAX } from "../../../../shared/limits/wire.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   decodeRecord,
@@ -153,7 +154,8 @@ Deno.test("decodeRecord refuses a newer format, and skips an extra block", () =>
 });
 
 Deno.test("rowsFrom and rowsEnd enclose all keys of a partition and nothing else", () => {
-  const keys = ["\0", "\0\0", "a", "ab", "b", "ÿ", "\u{10ffff}", "\u{10ffff}".repeat(9)];
+  const keys = ["\0", "\0\0", "a", "ab", "b", "ÿ", "\u{10ffff}", "\u{10ffff}".repeat(9)]
+    .concat(["\udc80", "\udcff", "\udcff".repeat(KEY_BYTES_MAX)]);
   const inside = (row: Uint8Array, from: Uint8Array, to: Uint8Array) =>
     compareBytes(row, from) >= 0 && compareBytes(row, to) < 0;
   for (const partition of [0, 0xff, 0x100, 0xfffe, 0xffff]) {

@@ -71,7 +71,6 @@ const WRONG: [OperationName, RequestWord[], RequestOption[], FrontEnd, string][]
   ["put", ["k", "v"], [["session", "x"]], "shell", `unknown option "session"`],
   ["put", ["k", "v"], [["if-version", "-1"]], "shell", `must be a whole number from 0; given "-1"`],
   ["put", ["k", "\ud800"], [], "shell", "surrogate"],
-  ["put", [Uint8Array.of(255), "v"], [], "resp", "the key must be UTF-8"],
   ["set_bit", ["k", Uint8Array.of(255), "1"], [], "resp", `OFFSET must be UTF-8`],
   ["set_bit", ["k", "1"], [], "shell", "required 3 arguments, given 2: set_bit KEY OFFSET BIT"],
   ["expire", ["k"], [["when", "later"]], "shell", "one of nx, xx, gt, lt"],

@@ -80,7 +80,8 @@ Deno.test("SecurityDocument: what is refused, and how", () => {
     ["bad_request", grant({ database: "other" })],
     ["bad_request", grant({ right: "own" })],
     ["bad_request", grant({ right: "admin" })],
-    ["bad_request", grant({ prefix: "x".repeat(2_000) })],
+    ["bad_request", grant({ prefix: "x".repeat(3_000) })],
+    ["bad_request", grant({ prefix: "\ud800" })],
     [
       "bad_request",
       () => setRole(document, { name: "x", grants: Array(GRANTS_PER_ROLE_MAX + 1).fill(READ) }),

@@ -32,12 +32,26 @@ Deno.test("checkKey takes keys of 1 to the limit's bytes that are Unicode text",
     ["\ud800", "bad_request"],
     ["a\udc00", "bad_request"],
     ["\n\0 ", "ok"],
+    // Bytes that are not UTF-8; the second is another way to write é.
+    ["\udcff".repeat(8), "ok"],
+    ["\udcc3\udca9", "bad_request"],
+    ["\udcff".repeat(9), "key_too_large"],
   ];
   for (const [key, wanted] of cases) {
     assertEquals(code(() => checkKey(key, LIMITS)), wanted, JSON.stringify(key));
   }
   assertEquals(code(() => checkKey("k".repeat(KEY_BYTES_MAX))), "ok");
   assertEquals(code(() => checkKey("k".repeat(KEY_BYTES_MAX + 1))), "key_too_large");
+});
+
+Deno.test("checkKeyRequest: a bound of read_ranges is a key, or a part of one", () => {
+  const of = (start: string, end: string) => {
+    const request = { req_type: "read_ranges", key: "k", ranges: [{ start, end, limit: 1 }] };
+    return code(() => checkKeyRequest(request as KeyRequest, LIMITS));
+  };
+  assertEquals(of("", "\udcff"), "ok");
+  assertEquals(of("\ud800", "b"), "bad_request");
+  assertEquals(of("a", "\udcc3\udca9"), "bad_request");
 });
 
 Deno.test("checkKeyRequest checks a write's value: there, once, not over the limit", () => {

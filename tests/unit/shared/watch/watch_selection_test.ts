@@ -26,6 +26,11 @@ Deno.test("watch selection: keys and prefixes; what is the system's own is nobod
     [{ keys: ["k"] }, "kk", false],
     [{ keys: ["k"], prefixes: ["p"] }, "pp", true],
     [{}, "k", false],
+    // Prefixes are bytes: this one ends within the character.
+    [{ prefixes: ["k\udcc3"] }, "ké", true],
+    [{ prefixes: ["k\udcc3"] }, "k\udcc3\udcff", true],
+    [{ prefixes: ["k\udcc3"] }, "ka", false],
+    [{ keys: ["\udcff"] }, "\udcff", true],
   ] as const;
   for (const [selection, key, expected] of table) {
     assertEquals(matcherOf(selection)(key), expected, JSON.stringify([selection, key]));
@@ -43,7 +48,9 @@ Deno.test("watch selection: keys alone concern only their partitions", () => {
 
 Deno.test("watch selection: nothing, and too much, is refused", () => {
   const many = Array.from({ length: WATCH_SELECTORS_MAX + 1 }, (_, i) => `k${i}`);
-  for (const selection of [{}, { keys: [] }, { keys: many }, { keys: [""] }]) {
+  for (
+    const selection of [{}, { keys: [] }, { keys: many }, { keys: [""] }, { prefixes: ["\ud800"] }]
+  ) {
     assertEquals(
       assertThrows(() => checkSelection("watch", selection), KvError).code,
       "bad_request",

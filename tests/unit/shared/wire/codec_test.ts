@@ -28,6 +28,39 @@ Deno.test("decodeMessage takes good messages as they are", () => {
   for (const line of lines) assertEquals(decode(line).message, JSON.parse(line));
 });
 
+Deno.test("decodeMessage: a key in base64 is the key, wherever one can stand", () => {
+  const key = "\udcffa";
+  const steps = [{ req_type: "put", key, value: "v" }];
+  const cases: [line: string, message: object][] = [
+    ['{"req_type":"get","key64":"/2E="}', { req_type: "get", key }],
+    ['{"req_type":"scan","prefix64":"/2E=","after64":null}', { req_type: "scan", prefix: key }],
+    [
+      '{"req_type":"transaction","key64":"/2E=","checks":[[{"key64":"/2E="},7],["k",1]],' +
+      '"requests":[{"req_type":"put","key64":"/2E=","value":"v"}]}',
+      { req_type: "transaction", key, checks: [[key, 7], ["k", 1]], requests: steps },
+    ],
+    [
+      '{"req_type":"read_ranges","key":"k","ranges":[{"start64":"/2E=","end":"z","limit":1}]}',
+      { req_type: "read_ranges", key: "k", ranges: [{ start: key, end: "z", limit: 1 }] },
+    ],
+  ];
+  for (const [line, message] of cases) assertEquals(decode(line).message, message as Message);
+  const wrong: [line: string, text: string][] = [
+    ['{"req_type":"get","key64":"/2E"}', '"key64" must be standard base64'],
+    ['{"req_type":"get","key64":7}', '"key64" must be a string'],
+    ['{"req_type":"get","key":"k","key64":"/2E="}', 'give "key" or "key64", not both'],
+    [
+      '{"req_type":"read_ranges","key":"k","ranges":[{"start":"a","start64":"/2E=","end":"z","limit":1}]}',
+      '"ranges" must be an array of',
+    ],
+    [
+      '{"req_type":"read_ranges","key":"k","ranges":[{"start64":"/","end":"z","limit":1}]}',
+      '"start64" must be standard base64',
+    ],
+  ];
+  for (const [line, text] of wrong) assertStringIncludes(decode(line).text ?? "", text);
+});
+
 Deno.test("decodeMessage says what is wrong, and with which message", () => {
   const cases: [line: string, text: string, id: unknown][] = [
     ["{", "one JSON object per line", undefined],

@@ -15,7 +15,7 @@ import { ManualClock } from "../../../../support/doubles/manual_clock.ts";
 const PARTITIONS = 3;
 const KEYS = 8;
 const ALL = {
-  from: new Uint8Array(),
+  from: Uint8Array.of(0, 0),
   to: new Uint8Array([PARTITIONS]),
   rowsMax: 1_000,
   bytesMax: Infinity,
