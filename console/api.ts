@@ -48,7 +48,7 @@ async function ask(path: string, init: RequestInit = {}): Promise<Response> {
     headers,
     // So that the browser does not ask for a password by itself.
     credentials: "omit",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: init.signal ?? AbortSignal.timeout(TIMEOUT_MS),
   });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
@@ -89,6 +89,66 @@ export async function keys(
 export async function countKeys(prefix: string): Promise<number> {
   const query = prefix === "" ? "" : `?${new URLSearchParams({ prefix })}`;
   return (await (await ask(`count${query}`)).json()).count;
+}
+
+/** What happened to a key. */
+export interface KeyChange {
+  readonly type: "put" | "delete" | "expired";
+  readonly key: string;
+}
+
+const WATCH_RETRY_MS = 1_000;
+
+/**
+ * Tells of changes under a prefix until the signal, by the server's events; `onLevel` when all that is committed from then
+ * on is told. An EventSource would do, if it could send a login.
+ */
+export async function watch(
+  prefix: string,
+  signal: AbortSignal,
+  onChange: (change: KeyChange) => void,
+  onLevel: () => void,
+): Promise<void> {
+  let token: string | undefined;
+  while (!signal.aborted) {
+    try {
+      const headers = token === undefined ? {} : { "last-event-id": token };
+      const response = await ask(`watch?prefix=${percentEncoded(prefix)}`, { headers, signal });
+      for await (const { id, type, data } of events(response)) {
+        token = id ?? token;
+        if (type === "put" || type === "delete" || type === "expired") {
+          const { key, key64 } = JSON.parse(data);
+          onChange({ type, key: key ?? keyOfBase64(key64) });
+        } else if (type === "level") onLevel();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError && error.status < 500) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, WATCH_RETRY_MS));
+  }
+}
+
+/** The events of a stream, as they come. */
+async function* events(
+  { body }: Response,
+): AsyncGenerator<{ id: string | undefined; type: string | undefined; data: string }> {
+  const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader?.read() ?? { done: true };
+    if (done || value === undefined) return;
+    text += value;
+    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+      const fields = new Map<string, string>();
+      for (const line of text.slice(0, end).split("\n")) {
+        const at = line.indexOf(": ");
+        fields.set(line.slice(0, at), line.slice(at + 2));
+      }
+      text = text.slice(end + 2);
+      yield { id: fields.get("id"), type: fields.get("event"), data: fields.get("data") ?? "{}" };
+    }
+  }
 }
 
 /** A key's entry. */

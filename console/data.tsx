@@ -12,6 +12,10 @@ import * as api from "./api.ts";
 import { bytes, count, date, duration } from "./format.ts";
 
 const PAGE = 100;
+/** Changes that are shown, the newest first. */
+const CHANGES = 50;
+/** Keys are not looked for again for each of many changes. */
+const RELOAD_MS = 500;
 
 export function Data() {
   const [prefix, setPrefix] = useState("");
@@ -22,6 +26,11 @@ export function Data() {
   const [chosen, choose] = useState<string>();
   const [isNew, setNew] = useState(false);
   const [error, setError] = useState<string>();
+  const [isLive, setLive] = useState(false);
+  const [isListening, setListening] = useState(false);
+  const [changes, setChanges] = useState<readonly (api.KeyChange & { readonly atMs: number })[]>(
+    [],
+  );
   const asked = useRef(0);
 
   async function load(from: string, cursor?: string) {
@@ -49,6 +58,34 @@ export function Data() {
     return () => clearTimeout(timer);
   }, [prefix]);
 
+  useEffect(() => {
+    setChanges([]);
+    setListening(false);
+    if (!isLive) return;
+    const stop = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const reload = () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        void load(prefix);
+      }, RELOAD_MS);
+    };
+    api.watch(prefix, stop.signal, (change) => {
+      setChanges((before) => [{ ...change, atMs: Date.now() }, ...before].slice(0, CHANGES));
+      reload();
+    }, () => {
+      setListening(true);
+      reload();
+    }).catch((failure) => {
+      setLive(false);
+      setError(textOf(failure));
+    });
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [prefix, isLive]);
+
   const open = (key: string | undefined) => {
     setNew(false);
     choose(key);
@@ -68,6 +105,14 @@ export function Data() {
             />
           </label>
           <button type="button" onClick={() => void load(prefix)}>Again</button>
+          <label>
+            <input
+              type="checkbox"
+              checked={isLive}
+              onInput={(event) => setLive(event.currentTarget.checked)}
+            />
+            <span>Live</span>
+          </label>
           <button
             type="button"
             onClick={() => {
@@ -102,6 +147,20 @@ export function Data() {
           >
             More
           </button>
+        )}
+        {isListening && (
+          <section aria-label="Changes" aria-live="polite">
+            <p class="muted">{changes.length === 0 ? "No changes yet." : "The newest changes:"}</p>
+            <ul>
+              {changes.map(({ type, key, atMs }) => (
+                <li key={`${atMs} ${type} ${key}`}>
+                  <button type="button" onClick={() => open(key)}>
+                    {`${new Date(atMs).toLocaleTimeString()} ${type} ${keyLabel(key)}`}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </section>
         )}
         {page.keys.length === 0 && error === undefined && <p class="muted">No such keys.</p>}
       </section>

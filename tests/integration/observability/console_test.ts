@@ -137,6 +137,17 @@ Deno.test({
     await visit.shows("1 key");
     assertEquals(await kv.get("user:1"), undefined);
 
+    // What others change is shown as it happens, and new keys are in the list.
+    await page.getByRole("searchbox").fill("live:");
+    await page.getByLabel("Live").check();
+    await visit.shows("No changes yet.");
+    await kv.put("live:1", "x");
+    await page.getByRole("button", { name: /put live:1$/ }).waitFor();
+    await page.getByRole("button", { name: "live:1", exact: true }).waitFor();
+    await kv.delete("live:1");
+    await page.getByRole("button", { name: /delete live:1$/ }).waitFor();
+    await page.getByLabel("Live").uncheck();
+
     await page.getByRole("link", { name: "Query" }).click();
     const query = page.getByLabel("Query", { exact: true }).locator("input");
     await query.fill("incr");
