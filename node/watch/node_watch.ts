@@ -16,6 +16,7 @@ import {
   WATCH_LOG_BYTES_MAX,
   WATCH_LOG_ENTRIES_MAX,
   WATCH_LOG_IDLE_MS,
+  WATCH_POLL_PLACES_MAX,
   WATCH_POLLS_MAX,
   WATCH_READ_MS,
   WATCH_READS_MAX,
@@ -147,6 +148,8 @@ export class NodeWatch {
   #scheduled = false;
   #closed = false;
   #reading = 0;
+  /** The partitions of all questions. */
+  #places = 0;
   readonly #readQueue: (() => void)[] = [];
   /** With which partition the next answer begins, so that none is always the last. */
   #first = 0;
@@ -179,7 +182,7 @@ export class NodeWatch {
 
   /** Answers a question, after `waitMs` at the latest. */
   poll(request: NodeWatchRequest, waitMs: number, done: Done): void {
-    if (this.#polls.size >= WATCH_POLLS_MAX) {
+    if (this.#polls.size >= WATCH_POLLS_MAX || this.#places >= WATCH_POLL_PLACES_MAX) {
       done(errorReply("overloaded", `watch_node: ${this.#polls.size} watchers wait on this node`));
       return;
     }
@@ -190,6 +193,7 @@ export class NodeWatch {
     const answerByMs = this.#ports.clock.monotonicMs() + waitMs;
     const poll = new Poll(request, answerByMs, done, (woken) => this.#wake(woken));
     this.#polls.add(poll);
+    this.#places += poll.positions.size;
     this.#look(poll);
   }
 
@@ -412,7 +416,7 @@ export class NodeWatch {
   #end(poll: Poll): void {
     poll.ended = true;
     poll.leave();
-    this.#polls.delete(poll);
+    if (this.#polls.delete(poll)) this.#places -= poll.positions.size;
     this.#woken.delete(poll);
   }
 }

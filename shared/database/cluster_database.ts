@@ -9,7 +9,8 @@ import { ClusterCount } from "./cluster_count.ts";
 import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { ClusterScan } from "./cluster_scan.ts";
 import { KvError } from "../base/errors.ts";
-import { WATCHES_MAX } from "../limits/scans.ts";
+import { partitionsOf } from "../watch/watch_selection.ts";
+import { WATCH_PLACES_MAX, WATCHES_MAX } from "../limits/scans.ts";
 import { ClusterWatch } from "./cluster_watch.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "./database.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
@@ -29,6 +30,8 @@ export class ClusterDatabase implements Database {
   readonly #deps: ClusterDatabaseDeps & ClusterCallDeps;
   readonly #calls = new Set<ClusterScan | ClusterCount>();
   readonly #watches = new Set<ClusterWatch>();
+  /** The partitions of all watches. */
+  #places = 0;
   #closed = false;
 
   constructor(deps: ClusterDatabaseDeps) {
@@ -67,15 +70,22 @@ export class ClusterDatabase implements Database {
   }
 
   watch(request: WatchRequest): Watch {
-    if (this.#watches.size >= WATCHES_MAX) {
+    if (this.#watches.size >= WATCHES_MAX || this.#places >= WATCH_PLACES_MAX) {
       throw new KvError(
         "overloaded",
-        `watch: this process has ${WATCHES_MAX} watches already; try another node, or name several prefixes in one`,
+        `watch: this process has ${this.#watches.size} watches, and no room for more; try another node, ` +
+          "or name several prefixes, or keys alone, in one",
       );
     }
     const watch = new ClusterWatch(this.#deps, request);
+    // Before there is a map, nobody knows how many partitions there are.
+    const places = partitionsOf(request, this.map()?.settings.partitionCount ?? 1).size;
+    this.#places += places;
     this.#watches.add(watch);
-    watch.onEnd = () => this.#watches.delete(watch);
+    watch.onEnd = () => {
+      this.#watches.delete(watch);
+      this.#places -= places;
+    };
     if (this.#closed) watch.fail(CLOSED);
     return watch;
   }

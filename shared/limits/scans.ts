@@ -98,8 +98,15 @@ export const WATCH_LATE_MS = SCAN_ATTEMPT_MS;
 export const WATCH_LOOK_MS = 1_000;
 /** Watches of one connection of the JSON wire, or of RESP, ... */
 export const WATCHES_PER_CONNECTION_MAX = 64;
-/** ... and of all clients of one process, of which each takes about a hundred bytes for each partition. */
+/** ... and of all clients of one process. */
 export const WATCHES_MAX = 16_384;
+/**
+ * Places at which the watches of a process stand, one for each partition in which there may be keys of a watch: about 550
+ * bytes each, so 300 MB. With 256 partitions these are 2,048 watches of prefixes, or WATCHES_MAX of keys.
+ */
+export const WATCH_PLACES_MAX = 524_288;
+/** Places that the questions of a node's own watches and of those of others are about. */
+export const WATCH_POLL_PLACES_MAX = 2 * WATCH_PLACES_MAX;
 /** What a position in a partition takes of memory, about. */
 export const WATCH_POSITION_BYTES = 64;
 /** Characters of a token: what a watch of all of 65,536 partitions takes. */

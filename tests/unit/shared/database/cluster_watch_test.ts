@@ -11,7 +11,7 @@ import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import { ClusterDatabase } from "../../../../shared/database/cluster_database.ts";
 import type { Watch } from "../../../../shared/database/database.ts";
-import { WATCH_LOOK_MS, WATCHES_MAX } from "../../../../shared/limits/scans.ts";
+import { WATCH_LOOK_MS, WATCH_PLACES_MAX, WATCHES_MAX } from "../../../../shared/limits/scans.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { errorReply } from "../../../../shared/operations/operation.ts";
 import type { WirePosition } from "../../../../shared/schema/watch_fields.ts";
@@ -283,6 +283,19 @@ Deno.test("ClusterDatabase.watch: a process has a bounded number of watches", as
   assertEquals(assertThrows(begin, KvError).code, "overloaded");
   watches.pop()?.close();
   begin();
+  for (const watch of watches.splice(0)) watch.close();
+  // A prefix is in all partitions.
+  const large = { ...bench.map, settings: { ...bench.map.settings, partitionCount: 2 ** 16 } };
+  const partitions = Array.from(
+    { length: 2 ** 16 },
+    () => ({ term: 1, primary: A, inSync: [A], learners: [] }),
+  );
+  bench.map = { ...large, partitions };
+  const wide = () => watches.push(bench.database.watch({ prefixes: [""] }));
+  for (let places = 0; places < WATCH_PLACES_MAX; places += 2 ** 16) wide();
+  assertEquals(assertThrows(wide, KvError).code, "overloaded");
+  watches.pop()?.close();
+  wide();
   for (const watch of watches) watch.close();
   await bench.clock.run(1);
   assertEquals(bench.clock.timers, 0);
