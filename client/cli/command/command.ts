@@ -59,7 +59,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** A line of a picture. */
+/** A line of a screen. */
 export interface ScreenLine {
   readonly text: string;
   readonly strong?: boolean;
