@@ -3,7 +3,8 @@
  * fits would otherwise be noticed only when somebody runs it, which takes minutes.
  */
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { mutate, MUTATIONS } from "../simulation/mutations/mutations.ts";
+import { mutate } from "../simulation/mutations/mutation.ts";
+import { MUTATIONS } from "../simulation/mutations/mutations.ts";
 import { REGISTER_MUTATIONS } from "../simulation/mutations/register_mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
