@@ -209,7 +209,7 @@ async function run(groups: readonly Group[], settings: BenchSettings): Promise<v
       await starter.stopAll();
     }
   } finally {
-    // Where the user has interrupted it, the measurement fails for that reason alone.
+    // If the user has interrupted it, the measurement fails for that reason alone.
     await (interruption ?? cleanUp());
     if (figures.length > 0) writeDocument(figures, settings);
   }

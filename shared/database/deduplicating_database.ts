@@ -66,7 +66,7 @@ export class DeduplicatingDatabase implements Database {
     return this.#inner.count(request, timeoutMs, done);
   }
 
-  /** Where there is no other node, nobody can take a request up again. */
+  /** If there is no other node, nobody can take a request up again. */
   #hasOthers(): boolean {
     return (this.map()?.nodes.length ?? 0) > 1;
   }
