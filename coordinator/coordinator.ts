@@ -61,7 +61,7 @@ import { RegisterRunner } from "./agreement/register_runner.ts";
 import { type CoordinatorMember, isMember, membersOf } from "./register/coordinator_set.ts";
 import { blankRecord } from "./register/register_record.ts";
 import { type CoordinatorsReport, coordinatorsReport } from "./coordinators_report.ts";
-import { type CoordinatorsChange, votersAfter } from "./register/change_coordinators.ts";
+import { type CoordinatorsChange, votersAfter } from "./change_coordinators.ts";
 import {
   CLUSTER_DIFFERENCES,
   type ClusterDocument,

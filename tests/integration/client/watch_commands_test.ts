@@ -77,7 +77,7 @@ Deno.test({
       await terminal.until(/2 of 2 nodes up/);
       await terminal.type("q");
       // The key is not part of the next line, and the line editor works as before.
-      const behind = await terminal.until(/\x1b\[\?1049l[^]*kv> /);
+      const behind = await terminal.until(/\[\?1049l[^]*kv> /);
       await terminal.type("get nobody\r");
       await terminal.until(/not_found: get: no such key "nobody"/, behind);
       await terminal.type("exit\r");

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
-import type { CoordinatorMember, CoordinatorSet } from "./coordinator_set.ts";
+import { KvError } from "../shared/base/errors.ts";
+import type { CoordinatorMember, CoordinatorSet } from "./register/coordinator_set.ts";
 
 /** The order. */
 export interface CoordinatorsChange {
