@@ -33,8 +33,8 @@ Deno.test("CoordinatorLink: that nobody can be reached is in the log from the th
     ),
   );
   const listener = await network.transport("b").listen(ADDRESS, (stream) => {
-    const connection = new Connection(stream, clock, {
-      onMessage: ({ id }) => connection.send({ req_type: "ack", id }),
+    new Connection(stream, clock, {
+      onMessage: ({ id }, from) => from.send({ req_type: "ack", id }),
       onInvalid: (error) => {
         throw error;
       },
