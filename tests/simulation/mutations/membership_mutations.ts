@@ -44,8 +44,8 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
     name: "a learner may be made primary",
     file: "coordinator/partitions/failover.ts",
     edits: [[
-      "const hot = config.inSync.filter((id) => isHot(of.replica(id)));",
-      "const hot = [...config.learners, ...config.inSync].filter((id) => isHot(of.replica(id)));",
+      "const current = config.inSync.filter((id) => isCurrent(of.replica(id)));",
+      "const current = [...config.learners, ...config.inSync].filter((id) => isCurrent(of.replica(id)));",
     ]],
     seedsMax: 60,
     storm: "moves",
@@ -238,8 +238,8 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
       "the batch: if it holds nothing, nothing was committed; one that was wiped as damaged is told apart",
     file: "coordinator/partitions/failover.ts",
     edits: [[
-      "const holding = cold.filter((id) => of.replica(id).held !== undefined);",
-      "const holding = cold;",
+      "const holding = restarted.filter((id) => of.replica(id).held !== undefined);",
+      "const holding = restarted;",
     ]],
     seedsMax: 20,
   },
