@@ -634,7 +634,7 @@ export class Coordinator {
     }
   }
 
-  /** Somebody will look here for why a node of theirs does not come. */
+  /** An operator will look here for the reason why a node does not come. */
   #logRefusal({ node, cluster_id: cluster }: Message<"hello">): void {
     const nowMs = this.#deps.clock.monotonicMs();
     if (typeof node !== "string" || nowMs < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;

@@ -97,7 +97,7 @@ export interface RegisterState {
 export interface ManagedRegister<D> extends Register<D> {
   /** Begins. Resolves when it holds the register, or when that is not to be waited for. */
   start(): Promise<void>;
-  /** @param pauseMs for so long it does not try to hold it again */
+  /** @param pauseMs how long it does not try to hold it again */
   release(pauseMs?: number): void;
   /** Ends it, after a write that is under way. */
   close(): Promise<void>;

@@ -34,9 +34,9 @@ import { type ByteConnection, describe } from "./deno_stream.ts";
 /** What is small is sent at once; one whose other side has vanished without a word is found out in the end. */
 const TCP = { noDelay: true, keepAlive: true } as const;
 
-/** The system is given at most so much at a time. */
+/** The system is given at most this much at a time. */
 const PIECE_BYTES = 256 * 1024;
-/** While so much waits to be taken, nothing more is read from the network, if TCP is Deno's; ... */
+/** While this much waits to be taken, nothing more is read from the network, if TCP is Deno's; ... */
 const HELD_BYTES = READ_BUFFER_BYTES_MAX;
 
 /** ... and if it is not. */
