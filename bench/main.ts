@@ -29,22 +29,22 @@
 import { loadConfig, type Program, type Values } from "../shared/program/config.ts";
 import { helpText } from "../shared/program/help_text.ts";
 import { choice, flag, integer, optionalText } from "../shared/program/setting.ts";
-import { measureCodec } from "./codec_workloads.ts";
+import { measureCodec } from "./workloads/codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
-import { measureDenoKv } from "./denokv_workloads.ts";
-import { measureFairness } from "./fairness_workloads.ts";
-import { measureMetrics } from "./metrics_workloads.ts";
-import { measureRing } from "./ring_workloads.ts";
+import { measureDenoKv } from "./workloads/denokv_workloads.ts";
+import { measureFairness } from "./workloads/fairness_workloads.ts";
+import { measureMetrics } from "./workloads/metrics_workloads.ts";
+import { measureRing } from "./workloads/ring_workloads.ts";
 import {
   CONNECTING_WORKLOADS,
   DIRECT_WORKLOADS,
   FORWARDED_WORKLOADS,
   measureServers,
-} from "./server_workloads.ts";
+} from "./workloads/server_workloads.ts";
 import { type Servers, ServerStarter } from "./servers.ts";
-import { measureStorage } from "./storage_workloads.ts";
-import { measureWatch } from "./watch_workloads.ts";
+import { measureStorage } from "./workloads/storage_workloads.ts";
+import { measureWatch } from "./workloads/watch_workloads.ts";
 
 const GROUPS = [
   "codec",
@@ -221,7 +221,7 @@ async function run(groups: readonly Group[], settings: BenchSettings): Promise<v
       await starter.stopAll();
     }
   } finally {
-    // Where the user has interrupted it, the measurement fails for that reason alone.
+    // If the user has interrupted it, the measurement fails for that reason alone.
     await (interruption ?? cleanUp());
     if (figures.length > 0) writeDocument(figures, settings);
   }

@@ -375,7 +375,7 @@ function lifetimeOf(text: string): { ttl_ms?: number } {
 
 const HEX_BYTES_MAX = 4096;
 
-/** Offset, hexadecimal digits, and letters where there are any. */
+/** Offset, hexadecimal digits, and the letters among them. */
 function hexOf(base64: string): string {
   const raw = atob(base64);
   const lines: string[] = [];

@@ -21,7 +21,7 @@ export class History {
     return this.points.map(({ atMs }) => atMs / 1000);
   }
 
-  /** A value of one node at each point; null where it is not known. */
+  /** A value of one node at each point; null if it is not known. */
   of(node: string, value: (node: NodeView) => number | undefined): (number | null)[] {
     return this.points.map(({ nodes }) => {
       const found = nodes.find(({ id }) => id === node);

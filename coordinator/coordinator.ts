@@ -5,63 +5,59 @@
  *
  * @module
  */
-import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
+import { Admission } from "../shared/admission/admission.ts";
 import type { Seat } from "../shared/admission/seat.ts";
 import { Acceptor } from "../shared/server/acceptor.ts";
-import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
+import { setPeriodic, type Timer } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { settingsShown } from "../shared/cluster/cluster_settings.ts";
 import type { Database } from "../shared/database/database.ts";
-import type { DocumentStore } from "../shared/platform/document_store.ts";
 import { failureOf, KvError } from "../shared/base/errors.ts";
-import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
+import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
-import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
+import { NO_ORIGINS } from "../shared/http/protocol/origins.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
-import {
-  COORDINATOR_PROMISE_BAR_MS,
-  COORDINATOR_TICK_MS,
-  COORDINATORS_CHANGE_MS,
-} from "../shared/limits/membership.ts";
+import { COORDINATOR_PROMISE_BAR_MS, COORDINATOR_TICK_MS } from "../shared/limits/membership.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
-import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
+import { collectProcess } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { Message } from "../shared/wire/messages.ts";
-import { type Random, randomId } from "../shared/platform/random.ts";
+import { randomId } from "../shared/platform/random.ts";
 import { DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { Draining } from "../shared/server/draining.ts";
 import { greet, type Greeted } from "../shared/server/handshake.ts";
 import { RequestServer } from "../shared/server/request_server.ts";
-import type { AccessControl } from "../shared/security/access_control.ts";
-import type { SecurityDocument } from "../shared/security/security_document.ts";
 import { WireLogins } from "../shared/server/wire_logins.ts";
-import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import type { Address, Listener, Stream } from "../shared/platform/transport.ts";
 import { CoordinatorForwarding, notActive } from "./agreement/coordinator_forwarding.ts";
 import { CoordinatorPeers } from "./agreement/coordinator_peers.ts";
-import { ActiveCoordinator, type ActiveDeps, notOnDisk } from "./active_coordinator.ts";
+import { ActiveCoordinator, notOnDisk } from "./active_coordinator.ts";
 import { ClientRequests } from "./client_requests.ts";
-import { clusterSettings, type WantedSettings } from "./state/cluster_settings.ts";
-import {
-  DiscoveryResponder,
-  type DiscoveryResponderOptions,
-} from "./discovery/discovery_responder.ts";
+import { clusterSettings } from "./state/cluster_settings.ts";
+import { DiscoveryResponder } from "./discovery/discovery_responder.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { collectCluster, collectCoordinators } from "./coordinator_metrics.ts";
 import { coordinatorHealth, standbyHealth } from "./health.ts";
 import { HeartbeatListener } from "./membership/heartbeat_listener.ts";
 import type { ManagedRegister, RegisterEvents, Stamped } from "./register/register.ts";
 import { RegisterRunner } from "./agreement/register_runner.ts";
-import { type CoordinatorMember, isMember, membersOf } from "./register/coordinator_set.ts";
+import { isMember, membersOf } from "./register/coordinator_set.ts";
 import { blankRecord } from "./register/register_record.ts";
 import { type CoordinatorsReport, coordinatorsReport } from "./coordinators_report.ts";
-import { type CoordinatorsChange, votersAfter } from "./register/change_coordinators.ts";
+import { CoordinatorsChanges } from "./change_coordinators.ts";
+import type {
+  CoordinatorDeps,
+  CoordinatorOptions,
+  CoordinatorSecurity,
+  DiscoveryOptions,
+} from "./coordinator_options.ts";
 import {
   CLUSTER_DIFFERENCES,
   type ClusterDocument,
@@ -76,80 +72,6 @@ import {
 
 /** Nodes that are refused come again and again: of them all, one is logged in this long. */
 const REFUSAL_LOG_MS = 60_000;
-
-/** The world, as the coordinator sees it. */
-export interface CoordinatorDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly transport: Transport;
-  /** Where the coordinator's record is kept, with the cluster's document. */
-  readonly store: DocumentStore;
-  /** The log of one part, such as `membership`. */
-  logger(category: string): Logger;
-}
-
-/** What a coordinator is told. */
-export interface CoordinatorOptions {
-  readonly listen: Address;
-  readonly heartbeats: Address;
-  /** Its name among the coordinators, if the folder is new. Default: `c1`. */
-  readonly id?: string | undefined;
-  /** Where others reach it, if that is not the address to listen on. */
-  readonly advertiseHost?: string | undefined;
-  readonly settings: WantedSettings;
-  readonly repairDelayMs: number;
-  readonly expectNodes: number;
-  /** See {@linkcode ControllerOptions}. */
-  readonly acceptEpoch?: number | undefined;
-  readonly cacheEntries: number;
-  /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
-  openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
-  /** Bounds on what comes from outside. Default: those of `shared/limits/admission.ts`. */
-  readonly admission?: AdmissionOptions | undefined;
-  /** Which web pages may use it. Default: none. */
-  readonly origins?: OriginRules | undefined;
-  /** How nodes and clients find it that were told of none; by default they cannot. */
-  readonly discovery?: DiscoveryOptions | undefined;
-  /** Nodes show certificates, and seal their heartbeats. Default: whether there are users (`security`). */
-  readonly secured?: boolean | undefined;
-  /** The id of the cluster, if it is a new one (default: a random one), or one that this coordinator joins. */
-  readonly clusterId?: string | undefined;
-  /** Where coordinators of the cluster are that a new folder joins. Absent or empty: it begins a cluster. */
-  readonly join?: readonly Address[] | undefined;
-  /** A service of the operator that keeps the document. Absent: the coordinators keep it themselves. */
-  readonly service?: RegisterService | undefined;
-  /** Users, roles, tokens and members' certificates of a secured cluster. Absent: everybody may everything. */
-  readonly security?: CoordinatorSecurity | undefined;
-  /** What is known of the process and its machine, for metrics. Default: nothing. */
-  readonly process?: ProcessSite | undefined;
-  /** Default {@linkcode SLOW_REQUEST_MS}. */
-  readonly slowRequestMs?: number | undefined;
-}
-
-/** A register outside of the coordinators. */
-export interface RegisterService {
-  /** The newest document, as it was found at the start. */
-  readonly found: ClusterDocument;
-  open(
-    member: CoordinatorMember,
-    events: RegisterEvents<ClusterDocument>,
-  ): ManagedRegister<ClusterDocument>;
-}
-
-/** What a secured coordinator has for as long as its process runs. */
-export interface CoordinatorSecurity {
-  /** Judges by the newest document that is chosen. */
-  readonly access: AccessControl;
-  /** A document is chosen: from now on it is the one that counts. */
-  adopt(document: SecurityDocument): void;
-  readonly openOffice: NonNullable<ActiveDeps["openOffice"]>;
-}
-
-/** See {@linkcode DiscoveryResponderOptions}. */
-export type DiscoveryOptions = Pick<
-  DiscoveryResponderOptions,
-  "mode" | "port" | "secret" | "advertiseHost" | "interfaces" | "identity"
->;
 
 /** A running coordinator. */
 export class Coordinator {
@@ -167,8 +89,7 @@ export class Coordinator {
   readonly #clientRequests: ClientRequests;
   readonly #peers: CoordinatorPeers<ClusterDocument>;
   readonly #forwarding: CoordinatorForwarding;
-  /** Called when a change of the coordinators is done, or its time is over. */
-  #changes: { readonly untilMs: number; readonly done: () => void }[] = [];
+  readonly #changes: CoordinatorsChanges;
   #register: ManagedRegister<ClusterDocument> | undefined;
   /** The same, if the coordinators keep the document themselves. */
   #runner: RegisterRunner<ClusterDocument> | undefined;
@@ -261,6 +182,10 @@ export class Coordinator {
     );
     const isActive = () => this.isActive;
     this.#forwarding = new CoordinatorForwarding(deps, clusterId);
+    this.#changes = new CoordinatorsChanges(deps.clock, {
+      register: () => this.#register,
+      holder: () => this.#holder,
+    });
     this.#peers = new CoordinatorPeers<ClusterDocument>(
       { ...deps, log: deps.logger("register"), clusterId },
       {
@@ -279,7 +204,7 @@ export class Coordinator {
       },
       passOn: (request, reply, peer) => this.#forwarding.passOn(this.#holder, request, reply, peer),
       coordinators: () => this.coordinators(),
-      changeCoordinators: (change, done) => this.#changeCoordinators(change, done),
+      changeCoordinators: (change, done) => this.#changes.order(change, done),
       active: (what) => this.#activeFor(what),
       publishedMap: (what) => this.#publishedMap(what),
       stats: () => this.stats(),
@@ -480,7 +405,7 @@ export class Coordinator {
     this.#ticks = setPeriodic(clock, COORDINATOR_TICK_MS, () => {
       this.#active?.tick();
       this.#letGo();
-      this.#endChanges();
+      this.#changes.tick();
     });
     await this.#register.start();
     const { listen, discovery } = this.#options;
@@ -650,26 +575,6 @@ export class Coordinator {
     return holder?.folder === member?.folder ? undefined : holder?.address;
   }
 
-  #changeCoordinators(change: CoordinatorsChange, done: () => void): void {
-    const register = this.#register;
-    if (register === undefined) throw notActive("coordinators_change", undefined);
-    const { set, joining } = register.state;
-    if (set === undefined) throw notActive("coordinators_change", this.#holder);
-    register.want(votersAfter(set, joining, change));
-    const untilMs = this.#deps.clock.monotonicMs() + COORDINATORS_CHANGE_MS;
-    this.#changes.push({ untilMs, done });
-  }
-
-  #endChanges(): void {
-    if (this.#changes.length === 0) return;
-    const { set } = this.#register?.state ?? {};
-    const nowMs = this.#deps.clock.monotonicMs();
-    const isDone = set !== undefined && set.wanted === undefined && this.#register?.isSettled;
-    const ended = this.#changes.filter(({ untilMs }) => isDone || nowMs >= untilMs);
-    this.#changes = this.#changes.filter((change) => !ended.includes(change));
-    for (const { done } of ended) done();
-  }
-
   #publishedMap(what: string): ClusterMap {
     if (this.#active !== undefined) return this.#active.publishedMap(what);
     if (this.#map !== undefined && this.#map.epoch > 0) return this.#map;
@@ -729,7 +634,7 @@ export class Coordinator {
     }
   }
 
-  /** Somebody will look here for why a node of theirs does not come. */
+  /** An operator will look here for the reason why a node does not come. */
   #logRefusal({ node, cluster_id: cluster }: Message<"hello">): void {
     const nowMs = this.#deps.clock.monotonicMs();
     if (typeof node !== "string" || nowMs < this.#refusalLoggedMs + REFUSAL_LOG_MS) return;

@@ -37,7 +37,7 @@ import {
 } from "../shared/security/security_document.ts";
 import { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { SecurityOffice } from "./active_coordinator.ts";
-import type { CoordinatorSecurity } from "./coordinator.ts";
+import type { CoordinatorSecurity } from "./coordinator_options.ts";
 
 /** What a secured coordinator is started with. */
 export interface OpenedCoordinatorSecurity extends CoordinatorSecurity {

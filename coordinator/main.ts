@@ -36,7 +36,8 @@ import { RpcClient } from "../shared/wire/rpc_client.ts";
 import { certificateHosts, isWildcard } from "../shared/platform/network_interface.ts";
 import { joinHint } from "../shared/security/members/file_join_token.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
-import { Coordinator, type DiscoveryOptions } from "./coordinator.ts";
+import { Coordinator } from "./coordinator.ts";
+import type { DiscoveryOptions } from "./coordinator_options.ts";
 import type { OpenedCoordinatorSecurity } from "./file_security.ts";
 import {
   clusterIdOf,

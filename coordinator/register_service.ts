@@ -9,7 +9,7 @@ import type { Clock } from "../shared/platform/clock.ts";
 import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
-import type { RegisterService } from "./coordinator.ts";
+import type { RegisterService } from "./coordinator_options.ts";
 import { DenoEtcd } from "./register/etcd/deno_etcd.ts";
 import { readOrBegin } from "./register/etcd/etcd_document.ts";
 import { EtcdRegister } from "./register/etcd/etcd_register.ts";

@@ -189,7 +189,7 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
   ],
 };
 
-/** The port for members is so much more than the clients'. */
+/** The port for members is higher than that for clients by this much. */
 const PEER_PORT_DISTANCE = 10_000;
 
 /**

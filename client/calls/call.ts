@@ -232,7 +232,7 @@ export interface KvClientOptions extends ClientLogin {
    */
   debug?: DebugListener | undefined;
   /**
-   * Makes a span of each request on keys. Default: the one of `@opentelemetry/api`, if the program has set it up before
+   * Makes a span of each request on keys. Default: that of `@opentelemetry/api`, if the program has set it up before
    * it connects.
    */
   tracer?: Tracer | undefined;

@@ -25,7 +25,7 @@ export type ClientEvent =
   | { readonly type: "reconnecting"; readonly node: NodeId; readonly address: string }
   /** Nodes, their states, or which node holds what. */
   | { readonly type: "map_changed"; readonly epoch: number }
-  /** This reader was too slow: so many events before the next one were dropped. */
+  /** This reader was too slow: the number of events that were dropped before the next one. */
   | { readonly type: "missed"; readonly count: number };
 
 /** What the connections tell. */

@@ -63,7 +63,7 @@ interface Sqlite {
 /** Looked for when it is needed: older versions of Node do not have it. */
 const SQLITE: string = "node:sqlite";
 
-/** @throws {KvError} `unavailable` where there is no SQLite */
+/** @throws {KvError} `unavailable` if there is no SQLite */
 async function sqlite(): Promise<Sqlite> {
   try {
     return await import(SQLITE) as Sqlite;

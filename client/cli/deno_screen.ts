@@ -1,8 +1,8 @@
 /**
- * A picture on the whole terminal that is drawn again and again, through Deno, for a command that is run by itself or in
+ * A screen: the whole terminal, drawn again and again, through Deno, for a command that is run by itself or in
  * the shell. It uses the terminal's other screen, so that what was there before is there again afterwards.
  *
- * Invariant: the terminal is as it was before when the picture ends, also if the process is told to end by a signal that
+ * Invariant: the terminal is as it was before when the screen ends, also if the process is told to end by a signal that
  * can be caught.
  *
  * @module
@@ -21,6 +21,11 @@ const NORMAL = "\x1b[0m";
 
 /** q, Q, Escape, Ctrl-C, Ctrl-D. */
 const END_KEYS: ReadonlySet<number> = new Set([0x71, 0x51, 0x1b, 0x03, 0x04]);
+
+/** Whether one of the keys that were pressed ends a screen. */
+export function hasEndKey(keys: Uint8Array): boolean {
+  return keys.some((key) => END_KEYS.has(key));
+}
 
 /** @param readsKeys whether nobody else reads the terminal's keys */
 export function openScreen(readsKeys: boolean): Screen {
@@ -59,7 +64,7 @@ async function untilEndKey(): Promise<void> {
   const buffer = new Uint8Array(64);
   for (;;) {
     const count = await Deno.stdin.read(buffer);
-    if (count === null || buffer.subarray(0, count).some((key) => END_KEYS.has(key))) return;
+    if (count === null || hasEndKey(buffer.subarray(0, count))) return;
   }
 }
 

@@ -9,10 +9,11 @@ import process from "node:process";
 import { promiseParts } from "../../shared/base/promise_parts.ts";
 import { flagOf } from "../../shared/program/setting.ts";
 import { findOption } from "../../shared/arguments/word_fields.ts";
-import type { CommandIo } from "./command/command.ts";
+import type { CommandIo, Screen } from "./command/command.ts";
 import { commandNames, findCommand } from "./commands/command_table.ts";
 import { EXIT } from "./command/exit_code.ts";
 import { SecretLine } from "./command/secret_line.ts";
+import { hasEndKey } from "./deno_screen.ts";
 import { DEPARTURE, type Session } from "./session.ts";
 
 const PROMPT = "kv> ";
@@ -74,6 +75,8 @@ export function runShell(
     });
     io.ask = (question, signal) => askAt(terminal, question, signal);
     io.askSecret = askSecretAt;
+    const { screen } = io;
+    if (screen !== undefined) io.screen = () => screenAt(screen);
     let running: AbortController | undefined;
     let left = false;
     /** The last input was a Ctrl-C at an empty prompt. */
@@ -147,43 +150,71 @@ function askAt(
 }
 
 /**
- * A line that the line editor neither shows nor keeps in its history: it hears of no key until the line has ended. The
- * terminal is in raw mode, so Ctrl-C comes as a key as well.
+ * A line that the line editor neither shows nor keeps in its history: it hears of no key until the line has ended.
  */
 function askSecretAt(question: string, signal: AbortSignal): Promise<string | undefined> {
   const { stdin, stdout } = process;
-  const editors = stdin.listeners("keypress") as ((...args: unknown[]) => void)[];
-  stdin.removeAllListeners("keypress");
-  stdout.write(question);
   const line = new SecretLine();
   const typed = promiseParts<string | undefined>();
-  const onData = (bytes: Uint8Array) => {
+  const end = () => {
+    giveBack();
+    signal.removeEventListener("abort", onAbort);
+    stdout.write("\n");
+  };
+  const giveBack = takeKeys((bytes) => {
     try {
       const input = line.feed(bytes);
       if (input.kind === "more") return;
-      giveBack();
+      end();
       if (input.kind === "cancelled") return typed.resolve(undefined);
       if (input.rest.length > 0) stdin.unshift(input.rest);
       typed.resolve(input.text);
     } catch (error) {
-      giveBack();
+      end();
       typed.reject(error);
     }
-  };
+  });
   const onAbort = () => {
-    giveBack();
+    end();
     typed.resolve(undefined);
   };
-  /** The keys are the line editor's again. */
-  const giveBack = () => {
-    stdin.off("data", onData);
-    signal.removeEventListener("abort", onAbort);
-    for (const editor of editors) stdin.on("keypress", editor);
-    stdout.write("\n");
-  };
   signal.addEventListener("abort", onAbort, { once: true });
-  stdin.on("data", onData);
+  stdout.write(question);
   return typed.promise;
+}
+
+/** A screen of a command that runs in the shell: it ends by a key of which the line editor hears nothing. */
+function screenAt(open: () => Screen): Screen {
+  const screen = open();
+  const pressed = promiseParts<void>();
+  const giveBack = takeKeys((bytes) => {
+    if (hasEndKey(bytes)) pressed.resolve();
+  });
+  return {
+    size: () => screen.size(),
+    show: (lines) => screen.show(lines),
+    ended: Promise.race([screen.ended, pressed.promise]),
+    end() {
+      giveBack();
+      screen.end();
+    },
+  };
+}
+
+/**
+ * Takes the keys away from the line editor. The terminal is in raw mode, so Ctrl-C comes as a key as well.
+ *
+ * @returns what gives them back
+ */
+function takeKeys(onData: (bytes: Uint8Array) => void): () => void {
+  const { stdin } = process;
+  const editors = stdin.listeners("keypress") as ((...args: unknown[]) => void)[];
+  stdin.removeAllListeners("keypress");
+  stdin.on("data", onData);
+  return () => {
+    stdin.off("data", onData);
+    for (const editor of editors) stdin.on("keypress", editor);
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * A cluster's keys as JSON lines, `{"key":…,"value":…}`, `key64` if the key is not UTF-8, or `value64` where a value is not UTF-8 or
- * is shorter so, and `content_type` where it has one. `import` takes them back. In the order of
+ * A cluster's keys as JSON lines, `{"key":…,"value":…}`: `key64` if the key is not UTF-8, `value64` if the value is not UTF-8
+ * or is shorter so, and `content_type` if it has one. `import` takes them back. In the order of
  * the keys. It keeps one page and one chunk in memory.
  *
  * @module

@@ -9,7 +9,7 @@
  * @module
  */
 import type { KvError } from "../../shared/base/errors.ts";
-import { CONNECT_TIMEOUT_MS } from "../../shared/limits/connections.ts";
+import { CONNECT_TIMEOUT_MS, RETRIES_SILENT_MAX } from "../../shared/limits/connections.ts";
 import {
   AGREEMENT_QUEUE_BYTES_MAX,
   COORDINATOR_IDLE_MS,
@@ -24,7 +24,7 @@ import type { Logger } from "../../shared/platform/logger.ts";
 import type { MemberName } from "../../shared/platform/member_identity.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
+import { backoffMs, isLoggedFailure } from "../../shared/scheduling/backoff.ts";
 import { Connection } from "../../shared/wire/connection.ts";
 import { hello } from "../../shared/wire/hello.ts";
 import { type AgreementMessage, goes, type Message } from "../../shared/wire/messages.ts";
@@ -114,9 +114,9 @@ export class CoordinatorLink {
         connection.send(hello("coordinator", { id: HELLO_ID, cluster_id: clusterId }));
         this.#pings = clock.setTimer(COORDINATOR_PING_MS, this.#ping);
       },
-      () => {
+      (reason) => {
         this.#abandon = undefined;
-        this.#onClose();
+        this.#onClose(reason.message);
       },
       { role: "coordinator" },
     );
@@ -152,6 +152,11 @@ export class CoordinatorLink {
 
   #onUp(): void {
     this.#up = true;
+    if (this.#failures >= RETRIES_SILENT_MAX) {
+      this.#deps.log.info("another coordinator is reached again", {
+        coordinator: formatAddress(this.#address),
+      });
+    }
     this.#failures = 0;
     for (const message of this.#waiting) this.#transmit(message);
     this.#waiting = [];
@@ -165,17 +170,25 @@ export class CoordinatorLink {
     this.#connection?.close();
   }
 
-  #onClose(): void {
+  #onClose(reason = "it ended the connection"): void {
     this.#connection = undefined;
     this.#up = false;
     this.#waiting = [];
     this.#pings?.cancel();
     if (this.#closed) return;
-    const { clock, random } = this.#deps;
+    const { clock, random, log } = this.#deps;
+    const failures = this.#failures++;
+    if (isLoggedFailure(this.#failures)) {
+      log.warn("another coordinator cannot be reached; trying again until it can", {
+        coordinator: formatAddress(this.#address),
+        attempts: this.#failures,
+        reason,
+      });
+    }
     const pauseMs = backoffMs(
       COORDINATOR_RECONNECT_MS,
       COORDINATOR_RECONNECT_MS_MAX,
-      this.#failures++,
+      failures,
       random,
     );
     this.#retry = clock.setTimer(pauseMs, () => this.#connect());

@@ -207,7 +207,7 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
   #step(input: RegisterInput<D>): void {
     if (this.#closed) return;
     this.#due.push(this.#member.step(input, this.#now()));
-    // What is done may lead to a next step: that one's turn comes when this one's is over.
+    // What is done may lead to another step, whose turn comes when this one is over.
     if (this.#performing) return;
     this.#performing = true;
     for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {

@@ -5,25 +5,25 @@
  *
  * The rules:
  *
- * 1. A replica is *hot* if its node is live, the role was given to (or kept by) the process that runs
- *    now, and it is not damaged. It is *cold* if its node is live but the process is a later one than
+ * 1. A replica is *current* if its node is live, the role was given to (or kept by) the process that runs
+ *    now, and it is not damaged. It is *restarted* if its node is live but the process is a later one than
  *    that which was in sync: what counts is what its disk still holds.
- * 2. With a hot primary, members that are down, cold, damaged, or accused by the primary of not
- *    acknowledging leave the set. Down and cold ones leave only when the primary has been heard of clearly
+ * 2. With a current primary, members leave the set that are down, restarted or damaged, or of which the primary
+ *    says that they lag. Down and restarted ones leave only when the primary has been heard of clearly
  *    later than they were: if everything stops at once (a power cut), nobody is dropped on the word
  *    of a node that has just not been missed yet, and all replicas keep their claim. A node that asked to
  *    go and was let go leaves at once, unless the primary is about to go as well (everything is being
  *    stopped).
  * 3. Without one, nobody is made primary before every lease of the last primary has run out. Then the
- *    first hot member with a session, in the order of the set, takes over; again only if it was heard of
+ *    first current member with a session, in the order of the set, takes over; again only if it was heard of
  *    clearly later than those who are dropped. A damaged primary has stopped by itself, so nobody waits for it.
- * 4. Without a hot member, cold ones are considered when all members are back, or the missing ones
+ * 4. Without a current member, restarted ones are considered when all members are back, or the missing ones
  *    have been missing for the failure timeout. The one whose disk reports the highest (term, last
  *    seq) is chosen; damaged replicas and those that report nothing of the partition do not qualify.
  *    Every in-sync replica has every acknowledged write on disk, so any that qualifies is good.
  * 5. Otherwise the partition has no primary and keeps the list of those who hold its data.
  *
- * Invariants: a primary that is given here is hot, or cold and qualified, and was in the in-sync set;
+ * Invariants: a primary that is given here is current, or restarted and qualified, and was in the in-sync set;
  * the in-sync set only shrinks.
  *
  * @module
@@ -40,7 +40,7 @@ export interface ReplicaStanding {
   /** It has a session, so that it can be told of a role. */
   readonly canBeTold: boolean;
   /** The primary reported that this replica does not follow. */
-  readonly accused: boolean;
+  readonly lagging: boolean;
   /** Its process asked to go, and was let go: it is not just missed. */
   readonly saidGoodbye: boolean;
   /** Its disk takes writes. */
@@ -75,7 +75,7 @@ export interface Verdict {
     readonly primary: NodeId | undefined;
     readonly inSync: readonly NodeId[];
     readonly learners: readonly NodeId[];
-    /** Cold replicas whose role counts from now on. */
+    /** Restarted replicas whose role counts from now on. */
     readonly revived: readonly NodeId[];
     /** The new term is higher than this one. */
     readonly termFloor: number;
@@ -95,7 +95,7 @@ export function judge(of: Case, nowMs: number): Verdict {
   const { primary } = config;
   if (primary === undefined) return elect(of, nowMs);
   const replica = of.replica(primary);
-  if (isHot(replica)) return shrink(of, primary, replica, nowMs);
+  if (isCurrent(replica)) return shrink(of, primary, replica, nowMs);
   if (replica.presence === "unknown" && !replica.stale) {
     const silentMs = replica.lastSeenMs + of.failureTimeoutMs;
     return { lost: false, waitUntilMs: Math.max(silentMs, of.graceUntilMs) };
@@ -104,7 +104,7 @@ export function judge(of: Case, nowMs: number): Verdict {
 }
 
 /** Rule 1. */
-export function isHot(replica: ReplicaStanding): boolean {
+export function isCurrent(replica: ReplicaStanding): boolean {
   return replica.presence === "live" && !replica.stale && !replica.damaged;
 }
 
@@ -115,8 +115,8 @@ function shrink(of: Case, primary: NodeId, witness: ReplicaStanding, nowMs: numb
   const inSync = config.inSync.filter((id) => {
     if (id === primary) return true;
     const replica = of.replica(id);
-    if (replica.accused || (replica.damaged && replica.presence === "live")) return false;
-    if (isHot(replica) || isUndecided(replica)) return true;
+    if (replica.lagging || (replica.damaged && replica.presence === "live")) return false;
+    if (isCurrent(replica) || isUndecided(replica)) return true;
     if (isOutlivedBy(replica, witness, of) || (replica.saidGoodbye && !witness.going)) return false;
     waiting = true;
     return true;
@@ -140,26 +140,28 @@ function elect(of: Case, nowMs: number): Verdict {
   );
   if (nowMs < leaseUntilMs) return { lost: false, waitUntilMs: leaseUntilMs };
 
-  const hot = config.inSync.filter((id) => isHot(of.replica(id)));
+  const current = config.inSync.filter((id) => isCurrent(of.replica(id)));
   const gone = config.inSync.filter((id) => {
     const replica = of.replica(id);
-    return !isHot(replica) && !isUndecided(replica) &&
+    return !isCurrent(replica) && !isUndecided(replica) &&
       !(replica.damaged && replica.presence === "live");
   });
   // A node that cannot write is better than none: it serves reads.
   const byWorth = [
-    ...hot.filter((id) => of.replica(id).writable),
-    ...hot.filter((id) => !of.replica(id).writable),
+    ...current.filter((id) => of.replica(id).writable),
+    ...current.filter((id) => !of.replica(id).writable),
   ];
   const next = byWorth.find((id) => {
     const witness = of.replica(id);
     return witness.canBeTold && gone.every((other) => isOutlivedBy(of.replica(other), witness, of));
   });
   if (next !== undefined) {
-    const inSync = config.inSync.filter((id) => hot.includes(id) || isUndecided(of.replica(id)));
+    const inSync = config.inSync.filter((id) =>
+      current.includes(id) || isUndecided(of.replica(id))
+    );
     return { change: { ...change(of, next, inSync), revived: [], termFloor: 0 }, lost: false };
   }
-  if (hot.length > 0) return { lost: false, waitUntilMs: nowMs + of.heartbeatIntervalMs };
+  if (current.length > 0) return { lost: false, waitUntilMs: nowMs + of.heartbeatIntervalMs };
   // Damaged and alone, it goes on with what can be read: nobody else has the rest either.
   return electCold(of, nowMs, stoppedItself && config.inSync.length === 1);
 }
@@ -194,19 +196,19 @@ function electCold(of: Case, nowMs: number, served: boolean): Verdict {
   };
 }
 
-/** Cold replicas that may serve, the best first. */
+/** Restarted replicas that may serve, the best first. */
 function qualified(of: Case): NodeId[] {
   const { inSync } = of.config;
-  const cold = inSync.filter((id) => {
+  const restarted = inSync.filter((id) => {
     const replica = of.replica(id);
     return replica.presence === "live" && !replica.damaged;
   });
-  const holding = cold.filter((id) => of.replica(id).held !== undefined);
+  const holding = restarted.filter((id) => of.replica(id).held !== undefined);
   if (holding.length > 0) {
     return holding.toSorted((a, b) => compareHeld(of.replica(b).held, of.replica(a).held));
   }
   // A partition that nobody has ever served: all processes ended before any had noted it down.
-  return of.fresh && cold.length === inSync.length ? cold : [];
+  return of.fresh && restarted.length === inSync.length ? restarted : [];
 }
 
 function compareHeld(a: HeldReplica | undefined, b: HeldReplica | undefined): number {

@@ -26,7 +26,7 @@ export class FailoverController {
   /** To be judged at a moment. */
   readonly #waiting = new Map<number, number>();
   /** The primary says that these replicas do not follow; of the present term. */
-  readonly #accused = new Map<number, Set<NodeId>>();
+  readonly #lagging = new Map<number, Set<NodeId>>();
   /** Nobody can take these over. */
   readonly #lost = new Set<number>();
   #lostLogged = 0;
@@ -55,7 +55,7 @@ export class FailoverController {
     for (const { partition, before, after } of changes) {
       this.#unjudged.add(partition);
       this.#waiting.delete(partition);
-      if (before.term !== after.term) this.#accused.delete(partition);
+      if (before.term !== after.term) this.#lagging.delete(partition);
     }
     for (const id of nodes) {
       for (const partition of this.#state.table.heldBy(id)) this.#unjudged.add(partition);
@@ -73,10 +73,10 @@ export class FailoverController {
   }
 
   /** The primary says that a replica does not follow. Rule C6. */
-  accuse(partition: number, id: NodeId): void {
-    const accused = this.#accused.get(partition);
-    if (accused === undefined) this.#accused.set(partition, new Set([id]));
-    else accused.add(id);
+  noteLagging(partition: number, id: NodeId): void {
+    const lagging = this.#lagging.get(partition);
+    if (lagging === undefined) this.#lagging.set(partition, new Set([id]));
+    else lagging.add(id);
     this.#unjudged.add(partition);
   }
 
@@ -145,7 +145,7 @@ export class FailoverController {
       stale: member?.stale.has(partition) ?? false,
       damaged: member?.damaged.has(partition) ?? false,
       canBeTold: member?.session !== undefined,
-      accused: this.#accused.get(partition)?.has(id) ?? false,
+      lagging: this.#lagging.get(partition)?.has(id) ?? false,
       saidGoodbye: member?.presence === "down" && member.released,
       writable: member?.writable ?? true,
       going: member !== undefined && member.departure !== "none",

@@ -108,7 +108,7 @@ export class Reports {
       this.#dropLearner(p, config, node, nowMs);
     } else if (config.inSync.includes(node)) {
       this.#logLagging(primary, message, nowMs);
-      this.#failover.accuse(p, node);
+      this.#failover.noteLagging(p, node);
       this.#mover.backOff(p, node, nowMs);
     }
   }

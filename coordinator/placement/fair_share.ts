@@ -2,7 +2,7 @@
  * How many replicas, and how many primaries, each node should hold: by weight, within what spreading
  * replicas over zones allows. Not who holds which partition; that is `placement.ts`.
  *
- * With equal zones a node's share is its part of the total weight. Where that cannot be (a node would
+ * With equal zones a node's share is its part of the total weight. If that cannot be (a node would
  * hold a partition twice, or a zone two replicas while another has none), it gets what it can, and the
  * others share the rest by weight. Shares are per partition: 0.75 of 256 partitions is 192 replicas.
  *

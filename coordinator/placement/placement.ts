@@ -171,7 +171,7 @@ class Placer {
   }
 
   /**
-   * Where every node that may lead one more partition holds all the replicas that it may: one with room
+   * If every node that may lead one more partition holds all the replicas that it may, one with room
    * for a replica gives its part as primary of an earlier partition to another holder of that.
    *
    * @returns whether it has
@@ -196,7 +196,7 @@ class Placer {
   }
 
   /**
-   * Where every node that may take a replica is full, and those with room may not: one with room takes
+   * If every node that may take a replica is full, and those with room may not take it, one with room takes
    * over a replica of an earlier partition, and the one that gave it takes this replica. Needed only
    * if zones are of unequal size.
    */
@@ -242,7 +242,7 @@ class Placer {
   #measureZoneRuns(): Int32Array {
     const length = this.#ringNodes.length;
     const zoneAt = (index: number) => at(this.#zoneOf, at(this.#ringNodes, index % length));
-    // Where there is but one zone, a run is the whole ring.
+    // If there is only one zone, a run is the whole ring.
     const runs = new Int32Array(length).fill(length);
     let run = length;
     // Twice round, so that a run across the end of the array gets its true length.

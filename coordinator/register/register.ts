@@ -46,7 +46,7 @@ export interface RegisterEvents<D> {
   onHeld(newest: Stamped<D>): void;
   /** It holds it no more. @param reason in words, for the log */
   onLost(reason: string): void;
-  /** A newer document is known to be chosen, also where nobody holds the register. */
+  /** A newer document is known to be chosen, also while nobody holds the register. */
   onChosen(newest: Stamped<D>): void;
   /** Who is believed to hold it, to be told to those who ask here; undefined if nobody is known. */
   onHolder(holder: CoordinatorMember | undefined): void;
@@ -97,7 +97,7 @@ export interface RegisterState {
 export interface ManagedRegister<D> extends Register<D> {
   /** Begins. Resolves when it holds the register, or when that is not to be waited for. */
   start(): Promise<void>;
-  /** @param pauseMs for so long it does not try to hold it again */
+  /** @param pauseMs how long it does not try to hold it again */
   release(pauseMs?: number): void;
   /** Ends it, after a write that is under way. */
   close(): Promise<void>;
@@ -113,7 +113,7 @@ export interface ManagedRegister<D> extends Register<D> {
 }
 
 /**
- * Differences between documents, for those whose documents are large. A difference is used only where the other side
+ * Differences between documents, for those whose documents are large. A difference is used only if the other side
  * has exactly the document that it was made from, which stamps tell; otherwise the whole document is sent.
  */
 export interface Differences<D> {

@@ -14,7 +14,6 @@
 import { KvError } from "../../shared/base/errors.ts";
 import {
   COORDINATOR_BACKOFF_MS,
-  COORDINATOR_DISK_RETRY_MS,
   COORDINATOR_JITTER_MS,
   COORDINATOR_RESEND_MS,
 } from "../../shared/limits/membership.ts";
@@ -36,6 +35,7 @@ import { compareGenerations, compareStamps, formatStamp, type Stamp } from "./ge
 import { type KnownStart, KnownStarts } from "./known_starts.ts";
 import type { Answer, Envelope, Question, RegisterDocument, Sender } from "./messages.ts";
 import type { Differences, RegisterRole, Stamped } from "./register.ts";
+import { RecordWriter } from "./record_writer.ts";
 import { RegisterOutbox, type RegisterReady } from "./register_ready.ts";
 import { blankRecord, RECORD_FORMAT, type RegisterRecord } from "./register_record.ts";
 import type { Moment } from "./right.ts";
@@ -100,17 +100,7 @@ export class RegisterMember<D> {
   #holder: CoordinatorMember | undefined;
   /** Messages to itself that this step has still to take. */
   #toSelf: Envelope<D>[] = [];
-  // The disk.
-  #dirty = true;
-  #writing: { readonly record: RegisterRecord<D>; readonly waiting: (() => void)[] } | undefined;
-  #waiting: (() => void)[] = [];
-  #started = false;
-  #retryAtMs = -Infinity;
-  /** Records that are on its disk, and those that were begun: since the folder was made. */
-  #writes: number;
-  #writesBegun: number;
-  /** The document on its disk. */
-  #at: Stamp | undefined;
+  readonly #disk: RecordWriter<D>;
 
   constructor(options: RegisterMemberOptions<D>, now: Moment) {
     const { record, address, random, differences, peers = [] } = options;
@@ -123,10 +113,9 @@ export class RegisterMember<D> {
     this.#id = id;
     this.#folder = folder;
     this.#start = start + 1;
-    this.#writes = this.#writesBegun = record.writes;
+    this.#disk = new RecordWriter(record);
     this.#starts = new KnownStarts(starts);
     this.#removedBy = removedBy;
-    this.#at = accepted?.stamp;
     // A set of one that it has written itself: no other process can have had a right by its word. Rule G7.
     const wasAlone = accepted !== undefined && isAlone(accepted.document.set, folder) &&
       accepted.stamp.generation.coordinator === id;
@@ -153,7 +142,7 @@ export class RegisterMember<D> {
     if (this.#removedBy !== undefined) return "removed";
     if (this.#active?.isHeld) return "active";
     if (this.#acceptor.accepted === undefined) return "stranger";
-    if (!this.#started || !this.#admitted) return "starting";
+    if (!this.#disk.isStarted || !this.#admitted) return "starting";
     return this.#active === undefined && this.#candidacy === undefined ? "standby" : "candidate";
   }
 
@@ -209,7 +198,7 @@ export class RegisterMember<D> {
       case "tick":
         return this.#tick(now);
       case "persisted":
-        return this.#persisted();
+        return this.#disk.written(this.#folder);
       case "persist_failed":
         return this.#persistFailed(input.error, now.monotonicMs);
       case "compare_and_set": {
@@ -231,7 +220,7 @@ export class RegisterMember<D> {
 
   #receive(envelope: Envelope<D>, now: Moment): void {
     const { from, to, toRun, body } = envelope;
-    if (!this.#started) return;
+    if (!this.#disk.isStarted) return;
     // One that was removed still says which starts it knows: others may need a majority of the old set to begin.
     if (this.#removedBy !== undefined && body.type !== "hello" && !this.#isTakenBack(body)) return;
     // Only a hello may come to whoever is at an address.
@@ -256,7 +245,7 @@ export class RegisterMember<D> {
       return false;
     }
     // That a known process has written more goes to disk with the next record: it may be lost until then.
-    if (verdict.type === "news") this.#dirty = true;
+    if (verdict.type === "news") this.#disk.changed();
     this.#starts.note(from);
     return true;
   }
@@ -334,7 +323,7 @@ export class RegisterMember<D> {
     const acceptor = this.#acceptor;
     const { accepted, promised } = acceptor;
     const answer = this.#ask(from, question, nowMs);
-    if (acceptor.accepted !== accepted || acceptor.promised !== promised) this.#dirty = true;
+    if (acceptor.accepted !== accepted || acceptor.promised !== promised) this.#disk.changed();
     if (answer?.type === "confirmed" || answer?.type === "accepted") this.#holder = from;
     if (answer !== undefined) this.#answer(from, answer);
     if (question.type === "confirm" && answer?.type === "confirmed") {
@@ -421,7 +410,7 @@ export class RegisterMember<D> {
       folder: this.#folder,
       start: this.#start,
       known_start: start,
-      writes: this.#writes,
+      writes: this.#disk.writes,
       known_writes: writes,
       document: formatStamp(this.#acceptor.accepted?.stamp),
     });
@@ -442,12 +431,9 @@ export class RegisterMember<D> {
     this.#starts = new KnownStarts([]);
     this.#chosen = undefined;
     this.#welcomedBy = new Set();
-    this.#waiting = [];
-    this.#writing?.waiting.splice(0);
     this.#toSelf = [];
-    this.#at = undefined;
+    this.#disk.beginAnew();
     this.#admitted = true;
-    this.#dirty = true;
   }
 
   /** Rule G12. */
@@ -463,7 +449,7 @@ export class RegisterMember<D> {
     if (!isVoter(accepted.document.set, this.#folder)) return this.#beginAnew(nowMs);
     this.#standDown("it was removed from the coordinators", nowMs, false);
     this.#removedBy = stamp;
-    this.#dirty = true;
+    this.#disk.changed();
     this.#out.error("this coordinator was removed: it takes no part any more", {
       document: formatStamp(stamp),
       coordinators: set.voters.map(({ id }) => id),
@@ -483,7 +469,7 @@ export class RegisterMember<D> {
     const set = "whole" in change ? change.whole.set : change.set;
     if (!isMember(set, this.#folder)) return false;
     this.#removedBy = undefined;
-    this.#dirty = true;
+    this.#disk.changed();
     this.#out.info("this coordinator was removed, and is wanted again", {
       document: formatStamp(body.stamp),
     });
@@ -494,7 +480,7 @@ export class RegisterMember<D> {
 
   #tick(now: Moment): void {
     const nowMs = now.monotonicMs;
-    if (!this.#started || this.#removedBy !== undefined) return;
+    if (!this.#disk.isStarted || this.#removedBy !== undefined) return;
     this.#admit(nowMs);
     this.#sayHello(nowMs);
     if (!this.#admitted) return;
@@ -587,12 +573,10 @@ export class RegisterMember<D> {
 
   // Messages and the disk.
 
-  /** Answers once everything that it knows now is on its disk. Rule G3. */
+  /** A promise is answered once everything that it knows now is on its disk. Rule G3. */
   #answer(to: Sender, answer: Answer<D>): void {
     const send = () => this.#send(to.address, to.folder, to.run, answer);
-    if (!isPromise(answer) && this.#started) return send();
-    if (this.#dirty) this.#waiting.push(send);
-    else if (this.#writing !== undefined) this.#writing.waiting.push(send);
+    if (isPromise(answer) || !this.#disk.isStarted) this.#disk.afterWrite(send);
     else send();
   }
 
@@ -603,30 +587,26 @@ export class RegisterMember<D> {
     body: Question<D> | Answer<D>,
   ): void {
     const { run } = this;
-    const writes = this.#writes;
-    const from: Sender = { ...this.member, start: this.#start, run, writes, at: this.#at };
+    const { writes, at } = this.#disk;
+    const from: Sender = { ...this.member, start: this.#start, run, writes, at };
     const envelope = { from, to, toRun, body };
     if (to === this.#folder) this.#toSelf.push(envelope);
     else this.#out.send(address, envelope);
   }
 
   #flush(nowMs: number): void {
-    if (!this.#dirty || this.#writing !== undefined || nowMs < this.#retryAtMs) return;
-    this.#dirty = false;
-    const record = this.#record();
-    this.#writing = { record, waiting: this.#waiting };
-    this.#waiting = [];
-    this.#out.persist(record);
+    const record = this.#disk.begin(nowMs, (writes) => this.#record(writes));
+    if (record !== undefined) this.#out.persist(record);
   }
 
-  #record(): RegisterRecord<D> {
+  #record(writes: number): RegisterRecord<D> {
     const { promised, accepted } = this.#acceptor;
     return {
       format: RECORD_FORMAT,
       id: this.#id,
       folder: this.#folder,
       start: this.#start,
-      writes: ++this.#writesBegun,
+      writes,
       promised,
       accepted,
       starts: this.#starts.list(),
@@ -634,23 +614,8 @@ export class RegisterMember<D> {
     };
   }
 
-  #persisted(): void {
-    const writing = this.#writing;
-    if (writing === undefined) return;
-    this.#writing = undefined;
-    this.#writes = writing.record.writes;
-    if (writing.record.folder === this.#folder) this.#at = writing.record.accepted?.stamp;
-    this.#started = true;
-    for (const send of writing.waiting) send();
-  }
-
   #persistFailed(error: KvError, nowMs: number): void {
-    const writing = this.#writing;
-    if (writing === undefined) return;
-    this.#writing = undefined;
-    this.#dirty = true;
-    this.#waiting.unshift(...writing.waiting);
-    this.#retryAtMs = nowMs + COORDINATOR_DISK_RETRY_MS;
+    if (!this.#disk.failed(nowMs)) return;
     this.#out.error("the coordinator's record cannot be written: it promises nothing", {
       error: error.message,
     });

@@ -43,7 +43,7 @@ interface Difference {
   readonly security?: SecurityDocument | undefined;
 }
 
-/** Differences are small where the map is large: it changes in few partitions at a time. */
+/** A difference is small even if the map is large: few partitions change at a time. */
 export const CLUSTER_DIFFERENCES: Differences<ClusterDocument> = {
   between(base, next): Difference | undefined {
     const [from, to] = [base.cluster, next.cluster];

@@ -180,7 +180,7 @@ export class CoordinatorSession {
     return this.#state === "registered";
   }
 
-  /** Where somebody answers who is not this node's coordinator: why not. */
+  /** If whoever answers is not this node's coordinator: why not. */
   get refusal(): string | undefined {
     return this.#refusal;
   }

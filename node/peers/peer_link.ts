@@ -16,7 +16,7 @@
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../shared/wire/connection.ts";
-import { CONNECT_TIMEOUT_MS } from "../../shared/limits/connections.ts";
+import { CONNECT_TIMEOUT_MS, RETRIES_SILENT_MAX } from "../../shared/limits/connections.ts";
 import {
   PEER_FRAME_BYTES,
   PEER_PING_MS,
@@ -30,8 +30,8 @@ import type { Logger } from "../../shared/platform/logger.ts";
 import { hello } from "../../shared/wire/hello.ts";
 import { goes, type Message, type UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Random } from "../../shared/platform/random.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
-import type { Address, Transport } from "../../shared/platform/transport.ts";
+import { backoffMs, isLoggedFailure } from "../../shared/scheduling/backoff.ts";
+import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
 
 /** What a link needs. */
 export interface PeerLinkDeps {
@@ -240,9 +240,9 @@ export class PeerLink {
         );
         this.#pingTimer = this.#deps.clock.setTimer(PEER_PING_MS, this.#ping);
       },
-      () => {
+      (reason) => {
         this.#abandon = undefined;
-        this.#reconnect();
+        this.#reconnect(undefined, reason.message);
       },
       { role: "node", id: this.node },
     );
@@ -267,6 +267,9 @@ export class PeerLink {
       // The answer to hello opens the link; answers to pings only show that the peer is alive.
       if (!this.#up && message.id === 0) {
         this.#up = true;
+        if (this.#failures >= RETRIES_SILENT_MAX) {
+          this.#deps.log.info("a peer is reached again", { node: this.node });
+        }
         this.#failures = 0;
         this.#handlers.onUp(this.node);
       }
@@ -298,12 +301,20 @@ export class PeerLink {
     this.#reconnect();
   }
 
-  #reconnect(delayMs?: number): void {
+  #reconnect(delayMs?: number, reason = "it ended the connection"): void {
     if (this.#closed) return;
     this.#retryTimer?.cancel();
     this.#abandon?.();
-    const { clock, random } = this.#deps;
+    const { clock, random, log } = this.#deps;
     const failures = this.#failures++;
+    if (isLoggedFailure(this.#failures)) {
+      log.warn("a peer cannot be reached; trying again until it can", {
+        node: this.node,
+        address: formatAddress(this.#address),
+        attempts: this.#failures,
+        reason,
+      });
+    }
     this.#retryTimer = clock.setTimer(
       delayMs ?? backoffMs(PEER_RECONNECT_MS_MIN, PEER_RECONNECT_MS_MAX, failures, random),
       () => this.#connect(),

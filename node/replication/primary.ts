@@ -268,7 +268,7 @@ export class Primary implements StreamOwner {
 
   /** This node's disk has everything up to `lastSeq`. */
   onSynced(lastSeq: number): void {
-    // Batches of before may tell of writes that this replica has been made to give up.
+    // An earlier batch may tell of writes that this replica has had to give up since.
     if (!this.#startedOnDisk) return;
     if (lastSeq > this.#durableSeq) this.#durableSeq = lastSeq;
     this.#writes.onDurable(lastSeq);

@@ -7,12 +7,9 @@
  * @module
  */
 import type { KvError } from "../../shared/base/errors.ts";
-import {
-  FOLLOWER_RETRIES_SILENT_MAX,
-  FOLLOWER_RETRY_MS_MAX,
-  FOLLOWER_RETRY_MS_MIN,
-} from "../../shared/limits/replication.ts";
-import { backoffMs } from "../../shared/scheduling/backoff.ts";
+import { RETRIES_SILENT_MAX } from "../../shared/limits/connections.ts";
+import { FOLLOWER_RETRY_MS_MAX, FOLLOWER_RETRY_MS_MIN } from "../../shared/limits/replication.ts";
+import { backoffMs, isLoggedFailure } from "../../shared/scheduling/backoff.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 
 /** Something that has failed, and has not succeeded since. */
@@ -50,7 +47,7 @@ export class Retries {
     retry.attempts++;
     retry.againMs = nowMs + retryDelayMs(retry.attempts);
     retry.error = error.message;
-    if (isLogged(retry.attempts)) {
+    if (isLoggedFailure(retry.attempts)) {
       this.#log.warn("something fails again and again", {
         what,
         partition,
@@ -73,7 +70,7 @@ export class Retries {
     const retry = this.#failing.get(key);
     if (retry === undefined) return;
     this.#failing.delete(key);
-    if (retry.attempts < FOLLOWER_RETRIES_SILENT_MAX) return;
+    if (retry.attempts < RETRIES_SILENT_MAX) return;
     this.#log.info("no longer fails", { what, partition, attempts: retry.attempts });
   }
 
@@ -86,21 +83,13 @@ export class Retries {
 
   /** What an operator should know: everything that has failed at least three times in a row. */
   shown(): Retry[] {
-    return [...this.#failing.values()].filter(({ attempts }) =>
-      attempts >= FOLLOWER_RETRIES_SILENT_MAX
-    );
+    return [...this.#failing.values()].filter(({ attempts }) => attempts >= RETRIES_SILENT_MAX);
   }
 }
 
 /** How long to wait after this many failures in a row, from 1; in milliseconds. */
 export function retryDelayMs(attempts: number): number {
   return backoffMs(FOLLOWER_RETRY_MS_MIN, FOLLOWER_RETRY_MS_MAX, attempts - 1);
-}
-
-/** Whether this is the third failure, or the number has doubled since. */
-function isLogged(attempts: number): boolean {
-  const times = attempts / FOLLOWER_RETRIES_SILENT_MAX;
-  return Number.isInteger(times) && Number.isInteger(Math.log2(times));
 }
 
 function keyOf(what: string, partition: number): string {

@@ -3,7 +3,7 @@
  * has of the page, then more of those that hold up the others. So a page costs about as many rows as it has,
  * and one read for each partition, however many there are and however long their values.
  *
- * A partition's rows are read with their values, whether those are wanted or not. So where values are long,
+ * A partition's rows are read with their values, whether those are wanted or not. So if values are long,
  * the first read of each partition is one row, and the others come as they are needed. After it a page may
  * always look at SCAN_AGAIN_PART times as much again: otherwise first rows alone could use up what a page may
  * look at, the page would end at the first of them, and each page would read all of them anew for one key.

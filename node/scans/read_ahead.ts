@@ -1,6 +1,6 @@
 /**
  * What scans have read of partitions beyond the ends of their pages, without the values, for the next page
- * of the same scan. Where values are long it is most of what a page reads: a page of 1 MiB has sixteen
+ * of the same scan. If values are long, that is most of what a page reads: a page of 1 MiB has sixteen
  * values of 64 KiB, and reads a first row of each of 256 partitions.
  *
  * It is a help and no promise: what is not here is read again. What is here of a partition counts only while

@@ -23,7 +23,7 @@ export interface NodeHealthFacts {
   readonly standalone: boolean;
   /** The session with the coordinator stands. */
   readonly sessionUp: boolean;
-  /** Where somebody answers who is not this node's coordinator: why not. */
+  /** If whoever answers is not this node's coordinator: why not. */
   readonly coordinatorRefusal: string | undefined;
   readonly lease: boolean;
   readonly replicas: Iterable<Replica>;

@@ -6,8 +6,8 @@
  * Keys come from clients. Somebody who knows how a table hashes can choose keys that all fall into one
  * chain, so that every request is as slow as the chain is long. Here that requires knowing 64 random bits,
  * which each process draws anew and never shows. (A faster hash with only a random start value would not
- * be enough: for those there are keys that collide under every start value.) Do not use it where nobody
- * may forge a hash, nor as a checksum: the numbers differ from process to process.
+ * be enough: for those there are keys that collide under every start value.) It protects only while nobody
+ * knows those bits, and it is no checksum: the numbers differ from process to process.
  *
  * @module
  */

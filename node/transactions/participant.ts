@@ -35,6 +35,7 @@ import type { PartitionStore } from "../storage/partition_store.ts";
 import { changesOf, type Intent, intentChange, intentKey } from "./intent_rows.ts";
 import type { IntentTable } from "./intent_table.ts";
 import type { KeyQueue } from "./key_queue.ts";
+import { type FailureLog, PartnerFailures } from "./partner_failures.ts";
 
 /** What transactions need of the node. */
 export interface TransactionPorts {
@@ -51,6 +52,7 @@ export interface TransactionPorts {
   /** Runs `then` after this time, or, with 0, at the end of this turn; the partition may have another primary by then. */
   later(ms: number, then: () => void): void;
   readonly random: Random;
+  readonly retries: FailureLog;
 }
 
 /** What transactions need of the primary. */
@@ -84,15 +86,21 @@ export class Participant {
   readonly #watches = new Map<string, Watch>();
   /** Attempts whose part waits for its keys; they are dropped if the attempt ends meanwhile. */
   readonly #queued = new Set<string>();
+  readonly #failures: PartnerFailures;
   #asking = 0;
   #stopped = false;
 
   constructor(owner: TransactionOwner) {
     this.#owner = owner;
+    this.#failures = new PartnerFailures(
+      owner,
+      (partition) => `ask partition ${partition} what has become of a transaction`,
+    );
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#failures.end();
   }
 
   /** The checks and requests for the keys of this partition. Rule X2. */
@@ -280,7 +288,8 @@ export class Participant {
         if (!intents.intents.has(attempt)) this.#watches.delete(attempt);
       }
     }
-    if (intents.intents.size === 0 || !this.#owner.isServing) return;
+    if (intents.intents.size === 0) return this.#failures.end();
+    if (!this.#owner.isServing) return;
     for (const intent of intents.intents.values()) {
       const watch = this.#watchOf(intent, nowMs);
       const wanted = this.#owner.keyQueue.isWanted(intent.keys);
@@ -309,6 +318,7 @@ export class Participant {
     this.#owner.ports.route(question, FINISH_MS, (reply) => {
       this.#asking--;
       const head = headOf(reply);
+      if (!this.#stopped) this.#failures.note(leader, reply);
       if (this.#stopped || this.#owner.intents.intents.get(attempt) !== intent) return;
       if (head?.state !== "committed" && head?.state !== "aborted") return;
       if (!this.#owner.isServing) return;

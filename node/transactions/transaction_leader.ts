@@ -24,6 +24,7 @@ import { type Decision, decisionKey } from "./intent_rows.ts";
 import { KeyOrder } from "./key_order.ts";
 import { type LedListener, type LedOwner, LedTransaction } from "./led_transaction.ts";
 import { headOf, partReply } from "./participant.ts";
+import { PartnerFailures } from "./partner_failures.ts";
 
 /** A decision whose participants are being told. */
 interface Finishing {
@@ -45,11 +46,16 @@ export class TransactionLeader implements LedListener {
   readonly #pending = new Set<string>();
   readonly #order = new KeyOrder<LedTransaction>();
   readonly #finishing = new Map<string, Finishing>();
+  readonly #failures: PartnerFailures;
   #stopped = false;
 
   constructor(owner: LedOwner, writes: Pick<WriteQueue, "newest">) {
     this.#owner = owner;
     this.#writes = writes;
+    this.#failures = new PartnerFailures(
+      owner,
+      (partition) => `tell partition ${partition} that a transaction has happened`,
+    );
   }
 
   /** Transactions that are not decided. */
@@ -173,6 +179,7 @@ export class TransactionLeader implements LedListener {
       const order = { req_type: "finish_part", key, attempt, commit: seq } as const;
       ports.route(order, FINISH_MS, (reply) => {
         finishing.told.delete(key);
+        if (!this.#stopped) this.#failures.note(key, reply);
         if (headOf(reply)?.state === "done") finishing.left.delete(key);
         if (finishing.left.size === 0 && !this.#stopped) this.#delete(attempt, finishing);
       });
@@ -207,6 +214,7 @@ export class TransactionLeader implements LedListener {
   tick(nowMs: number): void {
     if (this.#led.size > 0) { for (const led of [...this.#led]) led.tick(nowMs); }
     if (!this.#owner.isServing) return;
+    if (this.#finishing.size === 0) this.#failures.end();
     const { decisions } = this.#owner.intents;
     if (decisions.size > this.#finishing.size) {
       for (const decision of decisions.values()) {
@@ -228,5 +236,6 @@ export class TransactionLeader implements LedListener {
     this.#stopped = true;
     for (const led of [...this.#led]) led.stop(notPrimary);
     this.#finishing.clear();
+    this.#failures.end();
   }
 }

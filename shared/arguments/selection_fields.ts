@@ -1,6 +1,5 @@
 /**
- * Selections of keys: the fields that commands on many keys have where everything is text, the same in
- * the shell and over RESP.
+ * Selections of keys: the fields that commands on many keys have in the shell and over RESP, as text.
  *
  * @module
  */

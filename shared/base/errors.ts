@@ -117,7 +117,7 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * Any thrown thing as a KvError: itself, or `internal` with it as the cause. Use it only where an error
+ * Any thrown thing as a KvError: itself, or `internal` with it as the cause. Use it only if an error
  * leaves our code: a person is told, or a caller gets the error, and no state of ours lives on (the
  * client; the last answer of a dying server). A server's own code calls {@linkcode failureOf}.
  */

@@ -71,7 +71,7 @@ export class DeduplicatingDatabase implements Database {
     return this.#inner.watch(request);
   }
 
-  /** Where there is no other node, nobody can take a request up again. */
+  /** If there is no other node, nobody can take a request up again. */
   #hasOthers(): boolean {
     return (this.map()?.nodes.length ?? 0) > 1;
   }

@@ -30,6 +30,11 @@ export const LOGIN_TIMEOUT_MS = 10_000;
 /** Pauses between attempts to connect, doubling from the first to the second. */
 export const RECONNECT_MS_MIN = 50;
 export const RECONNECT_MS_MAX = 1_000;
+/**
+ * What a process repeats by itself until it succeeds is in its log from this failure in a row on, and at each doubling of
+ * their number; work on replicas is in `health` and `stats` as well.
+ */
+export const RETRIES_SILENT_MAX = 3;
 /** How often the deadlines of requests in flight are checked. */
 export const DEADLINE_SCAN_MS = 25;
 /** Requests that wait for one connection to be opened. */

@@ -93,10 +93,10 @@ export const DISCOVERY_JOIN_MS = 15_000;
 
 // Several coordinators: rules G6, G7 and G8 of docs/coordinators.md.
 
-/** For so long after the question was sent, a confirmation of a majority gives the active coordinator its right. */
+/** A confirmation by a majority gives the active coordinator its right for this long after the question was sent. */
 export const COORDINATOR_HOLD_MS = 1_500;
 /**
- * For so long after a confirmation, and after its own start, a coordinator promises nothing to another one. It is
+ * A coordinator promises nothing to another one for this long after a confirmation, and after its own start. It is
  * the hold by the slowest clock that the holder may have.
  */
 export const COORDINATOR_PROMISE_BAR_MS = COORDINATOR_HOLD_MS * (1 + CLOCK_DRIFT_MAX);
@@ -116,7 +116,7 @@ export const COORDINATOR_BACKOFF_MS = 1_000;
 export const COORDINATOR_DISK_RETRY_MS = 1_000;
 /** More coordinators cost more answers for each change, and bear no more than two failures that are likely. */
 export const COORDINATORS_MAX = 7;
-/** A learner that is at most so many changes behind may become a voter: nobody waits for it for long. */
+/** A learner that is at most this many changes behind may become a voter: nobody waits for it for long. */
 export const COORDINATOR_LAG_MAX = 2;
 /** A survivor that goes on alone goes on this far above every generation that the others may have had. */
 export const RECOVERED_GENERATION_LEAP = 1_000_000;

@@ -5,6 +5,7 @@
  */
 import { invariant } from "../base/errors.ts";
 import { KIB, MIB } from "../base/units.ts";
+import { RETRIES_SILENT_MAX } from "./connections.ts";
 
 export const REPLICA_ACK_TIMEOUT_MS = 1_000;
 /** A replica that nobody waits for, and that makes no progress for this long, makes room for others. */
@@ -51,8 +52,6 @@ export const REPORT_REPEAT_MS = 1_000;
  */
 export const FOLLOWER_RETRY_MS_MIN = 100;
 export const FOLLOWER_RETRY_MS_MAX = 5_000;
-/** From this attempt on, a repeated failure is logged, and shown in `health` and `stats`. */
-export const FOLLOWER_RETRIES_SILENT_MAX = 3;
 /**
  * A replica that cannot be read for this long, in this many attempts in a row, counts as damaged, because a
  * sector that cannot be read does not mend itself. The time is many times what it takes to close and open a
@@ -80,7 +79,7 @@ export const SURPLUS_KEEP_MS = 60_000;
 
 invariant(FOLLOWER_RETRY_MS_MIN < FOLLOWER_RETRY_MS_MAX, "retries slow down");
 invariant(
-  READ_FAILURES_MAX > FOLLOWER_RETRIES_SILENT_MAX &&
+  READ_FAILURES_MAX > RETRIES_SILENT_MAX &&
     READ_FAILURE_MS_MAX > READ_FAILURES_MAX / 2 * REPLICA_ACK_TIMEOUT_MS,
   "a replica that cannot be read is in the log before it is given up",
 );

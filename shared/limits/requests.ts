@@ -83,7 +83,7 @@ export const ATTEMPT_PAUSE_MS_MAX = 100;
 /** An intent is asked about when it is this old, or, if somebody waits for it, this old, ... */
 export const INTENT_QUIET_MS = 1_000;
 export const INTENT_WANTED_MS = 250;
-/** ... and again after this time; so many of a partition at a time. */
+/** ... and again after this time; at most this many of a partition at a time. */
 export const STATUS_REPEAT_MS = 500;
 export const STATUS_QUESTIONS_MAX = 64;
 /** How long one message about the end of an attempt is tried before it is sent anew. */

@@ -31,7 +31,7 @@ export const RESP_KEYS_BYTES_MAX = 16 * MIB;
 export const RESP_LCS_CELLS_MAX = 16 * MIB;
 /** Keys that a page of SCAN looks at, whatever its COUNT: each page asks every partition. */
 export const RESP_SCAN_KEYS_MIN = 256;
-/** What all subscriptions of a node may take: their names, and so much for each beside its name. */
+/** What all subscriptions of a node may take: their names, and this much for each beside its name. */
 export const RESP_SUBSCRIPTIONS_BYTES_MAX = 64 * MIB;
 export const RESP_SUBSCRIPTION_OVERHEAD_BYTES = 256;
 export const RESP_CHANNEL_BYTES_MAX = 1 * KIB;

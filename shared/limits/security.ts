@@ -11,7 +11,7 @@ export const CERTIFICATE_LIFETIME_MS = 90 * DAY_MS;
 /** Of a node in memory, which gets another one at each start: 8,000 starts a day leave room on the list. */
 export const MEMORY_CERTIFICATE_LIFETIME_MS = DAY_MS;
 export const AUTHORITY_LIFETIME_MS = 10 * 365 * DAY_MS;
-/** A new certificate begins so much earlier, for clients whose clocks are behind. */
+/** A new certificate begins this much earlier, for clients whose clocks are behind. */
 export const CERTIFICATE_BACKDATING_MS = 5 * 60_000;
 /** One of P-256 with nothing in it has about 400. */
 export const CERTIFICATE_REQUEST_CHARACTERS_MAX = 8_192;
@@ -37,9 +37,9 @@ export const CERTIFICATES_PER_MEMBER_MAX = 8;
 export const CERTIFICATES_MAX = 8_000;
 /** That are trusted at a time: the one that signs, and those before it until all members have a new certificate. */
 export const AUTHORITIES_MAX = 3;
-/** A machine that joins waits so long for each answer, ... */
+/** A machine that joins waits this long for each answer, ... */
 export const JOIN_ANSWER_MS_MAX = 10_000;
-/** ... and takes so much of one: it has the document of users. */
+/** ... and takes at most this much of one: it has the document of users. */
 export const JOIN_ANSWER_BYTES_MAX = 16 * MIB;
 /** The time between two looks at whether a certificate is to be renewed: a 30th of its time, within these bounds. */
 export const RENEWAL_LOOK_MS_MIN = 250;
@@ -57,7 +57,7 @@ export const JUDGED_CHARACTERS_MAX = 4 * MIB;
 export const CERTIFICATE_OVERLAP_MS = 250;
 export const CERTIFICATE_OVERLAP_MS_MAX = 1_000;
 export const CERTIFICATE_QUIET_MS = 10;
-/** A member may be ahead of the coordinator's document by so many changes: one each second for a year. */
+/** A member may be ahead of the coordinator's document by at most this many changes: one each second for a year. */
 export const SECURITY_VERSION_JUMP_MAX = 2 ** 25;
 /** Names and addresses in one certificate. */
 export const CERTIFICATE_HOSTS_MAX = 16;

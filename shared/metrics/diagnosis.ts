@@ -40,7 +40,7 @@ export interface Examined {
   readonly error: string | undefined;
   /** Its date minus ours, as if the answer had taken no time back. */
   readonly clockMs: number | undefined;
-  /** How long its answer took: the date may differ by so much less. */
+  /** How long its answer took: a difference of the dates up to this means nothing. */
   readonly answerMs: number;
 }
 

@@ -190,7 +190,7 @@ export interface OperationFigures {
   readonly p99Ms: number | undefined;
 }
 
-/** @param processes documents of each process, now and before @param most so many, the most frequent first */
+/** @param processes documents of each process, now and before @param most how many at most, the most frequent first */
 export function operationFigures(
   processes: Iterable<{ readonly now: Told; readonly before: Told | undefined }>,
   most: number,

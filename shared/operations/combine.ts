@@ -124,7 +124,7 @@ function combined(request: CombineRequest, given: Operand, before: Operand): Ope
   const bounds = [request.at_least, request.at_most].map((text) => boundOf(request, given, text));
   const [least, most] = bounds;
   const isBounded = least !== undefined || most !== undefined || request.clamp === true;
-  // As Deno has it, for programs of before V8 numbers could be added.
+  // As Deno has it, for programs that are older than the addition of V8 numbers.
   const fits = before instanceof Uint64 && typeof given === "bigint" && !isBounded &&
     given >= 0n && given < 2n ** 64n;
   const operand = fits ? new Uint64(given) : given;

@@ -95,7 +95,7 @@ export interface ReadOperation<F extends Fields = Fields> extends Described<F> {
   readonly kind: "read";
   /**
    * @param entry live, or undefined
-   * @param wallMs the date where the entry is; irrelevant if the entry does not expire
+   * @param wallMs the date by the clock of the partition's primary; irrelevant if the entry does not expire
    */
   read(request: RequestOf<F>, entry: Entry | undefined, wallMs: number): Reply;
 }

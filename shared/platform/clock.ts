@@ -25,7 +25,7 @@ export interface Clock {
   defer(callback: () => void): void;
   /**
    * Calls `callback` later, once the process has looked at its sockets: what had arrived by now was handed
-   * over before. A timer does not promise that where sockets and timers are looked at separately.
+   * over before. A timer does not promise that, because a runtime may look at sockets and timers separately.
    */
   afterSockets(callback: () => void): void;
 }

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { RETRIES_SILENT_MAX } from "../limits/connections.ts";
 import { type Random, randomFraction } from "../platform/random.ts";
 
 /**
@@ -24,4 +25,10 @@ export function backoffMs(
 ): number {
   const fullMs = Math.min(minMs * 2 ** failures, maxMs);
   return random === undefined ? fullMs : fullMs * (0.5 + randomFraction(random) / 2);
+}
+
+/** Whether a failure in a row, counted from 1, belongs in the log: the third, and then each time that their number has doubled. */
+export function isLoggedFailure(failures: number): boolean {
+  const times = failures / RETRIES_SILENT_MAX;
+  return Number.isInteger(times) && Number.isInteger(Math.log2(times));
 }

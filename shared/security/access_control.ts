@@ -273,5 +273,5 @@ function isGraveOrder(request: Request): boolean {
     (end ?? undefined) === undefined;
 }
 
-/** The request that stands for a deletion of all keys, where a front end has a command of its own for it. */
+/** The request that stands for a deletion of all keys, if a front end has a command of its own for it. */
 export const DELETE_ALL: Message<"delete_matching"> = { req_type: "delete_matching", prefix: "" };

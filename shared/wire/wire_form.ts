@@ -51,7 +51,7 @@ function formOfAny(member: unknown): unknown {
 
 function withValue({ bytes: _, ...rest }: Carrier, value: Uint8Array): object {
   const encoded = encodeValue(value);
-  // A reply's name for it is `message`, and it stands there even where the value is in base64.
+  // A reply's name for it is `message`, and it stands there even if the value is in base64.
   if (rest.req_type !== "data") return { ...rest, ...encoded };
   const { req_type, ...others } = rest;
   return "value" in encoded

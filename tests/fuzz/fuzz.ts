@@ -12,7 +12,7 @@ import fc from "fast-check";
 import { HTTP_STREAMS } from "./http_cases.ts";
 import { RESP_STREAMS } from "./resp_cases.ts";
 import { Finding, type FrontEnd, Target } from "./target.ts";
-import { CLIENT_LINES, DATAGRAMS, PEER_LINES } from "./wire_cases.ts";
+import { AGREEMENT_LINES, CLIENT_LINES, DATAGRAMS, PEER_LINES } from "./wire_cases.ts";
 
 /** What is sent where. */
 export interface Attack {
@@ -42,6 +42,13 @@ export const ATTACKS: readonly Attack[] = [
     name: "member",
     frontEnd: "coordinator",
     cases: PEER_LINES,
+    answers: true,
+    whyWrong: whyNoWire,
+  },
+  {
+    name: "coordinators",
+    frontEnd: "coordinator",
+    cases: AGREEMENT_LINES,
     answers: true,
     whyWrong: whyNoWire,
   },

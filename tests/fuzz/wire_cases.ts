@@ -100,9 +100,12 @@ const nonsense: fc.Arbitrary<Uint8Array> = fc.oneof(
   ),
 );
 
-function lines(firsts: readonly string[], types: readonly string[]): fc.Arbitrary<Uint8Array> {
+function lines(
+  firsts: readonly string[],
+  text: fc.Arbitrary<string>,
+): fc.Arbitrary<Uint8Array> {
   const one = fc.oneof(
-    { weight: 5, arbitrary: damaged(line(messageText(types))) },
+    { weight: 5, arbitrary: damaged(line(text)) },
     { weight: 1, arbitrary: nonsense },
   );
   return fc.tuple(fc.constantFrom(...firsts), fc.array(one, { minLength: 1, maxLength: 5 }))
@@ -110,14 +113,89 @@ function lines(firsts: readonly string[], types: readonly string[]): fc.Arbitrar
 }
 
 /** What a client may send, and more. */
-export const CLIENT_LINES: fc.Arbitrary<Uint8Array> = lines([""], ALL_TYPES);
+export const CLIENT_LINES: fc.Arbitrary<Uint8Array> = lines([""], messageText(ALL_TYPES));
 
 /** Somebody who says that he is a node, and what for. */
 export const PEER_LINES: fc.Arbitrary<Uint8Array> = lines(
   ["peer", "member", "node"].map((role) =>
     `{"req_type":"hello","protocol":1,"role":"${role}","node":"stranger","id":1}\n`
   ),
-  typesOf("downstream", "upstream", "member", "push", "reply"),
+  messageText(typesOf("downstream", "upstream", "member", "push", "reply")),
+);
+
+const name: fc.Arbitrary<string> = fc.oneof(
+  fc.constantFrom('"c1"', '"c2"', '"f"'),
+  anyText.map((text) => JSON.stringify(text)),
+);
+const count: fc.Arbitrary<string> = fc.oneof(fc.nat(9).map(String), numberText);
+const coordinatorAddress = objectText({ host: fc.constant('"127.0.0.1"'), port: fc.constant("1") });
+const knownStart = objectText({ folder: name, start: count, run: name, writes: count });
+const generation = objectText({ number: count, coordinator: name, run: name });
+const stamp = objectText({ generation, revision: count });
+const coordinatorSet = objectText({
+  voters: fc.oneof(
+    objectText({ id: name, folder: name, address: coordinatorAddress }).map((one) => `[${one}]`),
+    fc.constant("[]"),
+  ),
+  joint: fc.constantFrom("true", "false"),
+});
+const AGREEMENT_TYPES = [
+  "hello",
+  "welcome",
+  "inquire",
+  "promise",
+  "accept",
+  "confirm",
+  "release",
+  "old_copy",
+  "not_member",
+  "inquired",
+  "promised",
+  "accepted",
+  "need_whole",
+  "confirmed",
+  "refused",
+  "held",
+].map((type) => JSON.stringify(type));
+
+/** What coordinators say to each other; what is nested in it as well. */
+const agreementText: fc.Arbitrary<string> = objectText({
+  req_type: fc.constant('"agree"'),
+  from: objectText({
+    id: name,
+    folder: name,
+    address: coordinatorAddress,
+    start: count,
+    run: name,
+    writes: count,
+    at: stamp,
+  }),
+  to: name,
+  body: objectText({
+    type: fc.constantFrom(...AGREEMENT_TYPES),
+    round: count,
+    generation,
+    stamp,
+    has: stamp,
+    highest: generation,
+    chosen: stamp,
+    starts: knownStart.map((one) => `[${one}]`),
+    known: knownStart,
+    set: coordinatorSet,
+    change: fc.oneof(
+      objectText({ whole: objectText({ set: coordinatorSet, body: jsonText }) }),
+      jsonText,
+    ),
+  }),
+});
+
+/** Somebody who says that he is another coordinator. */
+export const AGREEMENT_LINES: fc.Arbitrary<Uint8Array> = lines(
+  ['{"req_type":"hello","protocol":1,"role":"coordinator","id":1}\n'],
+  fc.oneof(
+    { weight: 3, arbitrary: agreementText },
+    { weight: 1, arbitrary: messageText(typesOf("agreement", "reply")) },
+  ),
 );
 
 /** Datagrams, and lines that are none. */

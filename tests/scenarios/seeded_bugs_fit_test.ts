@@ -3,13 +3,13 @@
  * fits would otherwise be noticed only when somebody runs it, which takes minutes.
  */
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { mutate, MUTATIONS } from "../simulation/mutations/mutations.ts";
+import { mutate } from "../simulation/mutations/mutation.ts";
+import { MUTATIONS } from "../simulation/mutations/mutations.ts";
 import { REGISTER_MUTATIONS } from "../simulation/mutations/register_mutations.ts";
-import { WATCH_MUTATIONS } from "../simulation/mutations/watch_mutations.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-const ALL = [...MUTATIONS, ...REGISTER_MUTATIONS, ...WATCH_MUTATIONS];
+const ALL = [...MUTATIONS, ...REGISTER_MUTATIONS];
 
 for (const mutation of ALL) {
   Deno.test(`the seeded bug fits the code: ${mutation.name}`, async () => {

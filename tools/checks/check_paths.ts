@@ -67,7 +67,7 @@ export function namesIn(text: string): string[] {
 }
 
 /** Files whose comments are examples. */
-const EXAMPLES = /^tests\/unit\/tools\/check_\w+_test\.ts$/;
+const EXAMPLES = /^tests\/unit\/tools\/checks\/check_\w+_test\.ts$/;
 
 /** The names in a file, or links of it, that lead nowhere. */
 export function brokenNames(file: string, text: string, tree: Tree): string[] {

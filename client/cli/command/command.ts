@@ -59,7 +59,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** A line of a picture. */
+/** A line of a screen. */
 export interface ScreenLine {
   readonly text: string;
   readonly strong?: boolean;
@@ -81,7 +81,7 @@ export interface CommandIo {
   write(data: string | Uint8Array): Promise<void>;
   /** A line to standard error. */
   note(text: string): void;
-  /** Standard input, or undefined where the commands themselves come from there. */
+  /** Standard input, or undefined if the commands themselves come from there. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** @throws {Error} if it cannot be read */
   openRead(path: string): Promise<{ chunks: AsyncIterable<Uint8Array>; bytes: number | undefined }>;

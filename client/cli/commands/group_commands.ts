@@ -24,7 +24,7 @@ import { openInput } from "./transfer_commands.ts";
 
 const BATCH_FIELDS = {
   atomic: described(
-    "All of them or none: one transaction, whose keys share a partition",
+    "All of them or none: one transaction",
     optional(flag),
   ),
 };
@@ -54,7 +54,7 @@ export const GROUP_COMMANDS: readonly Command[] = [
     name: "exec",
     arguments: [],
     options: ["json", "timeoutMs", "acks"],
-    help: "carry out the transaction: all of it or nothing; its keys must share a partition",
+    help: "carry out the transaction: all of it or nothing",
     answers: "the reply of each operation, in order",
     example: "exec",
     shellOnly: true,

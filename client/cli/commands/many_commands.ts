@@ -39,7 +39,7 @@ export const MANY_COMMANDS: readonly Command[] = [
     name: "ttl",
     arguments: [KEY],
     options: ["json", "timeoutMs", "consistency"],
-    help: "how long until a key expires, by this machine's clock",
+    help: "how long until a key expires, by the clock of its primary",
     example: "ttl session:7",
     run: runTtl,
   },

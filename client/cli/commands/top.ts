@@ -1,5 +1,5 @@
 /**
- * The picture of `top`: the same figures and alerts as the console's, as lines of text. Pure.
+ * The screen of `top`: the same figures and alerts as the console's, as lines of text. Pure.
  *
  * @module
  */

@@ -19,7 +19,7 @@ import { printEither } from "./operation_commands.ts";
 import { topLines } from "./top.ts";
 
 const TOP_FIELDS = {
-  once: described("Print one picture, of the time between two looks, and end", optional(flag)),
+  once: described("Print the state once, of the time between two looks, and end", optional(flag)),
   every: described("The time between two looks", optional(positiveDuration), { fallback: "2s" }),
 };
 const TOP_EVERY_MS = 2_000;
@@ -34,7 +34,7 @@ export const WATCH_COMMANDS: readonly Command[] = [
     options: ["json", "timeoutMs"],
     own: wordFields(TOP_FIELDS),
     help: "what the cluster does now, and what is wrong with it; q or Ctrl-C ends it",
-    answers: "without a terminal, or with --json, one picture",
+    answers: "without a terminal, or with --json, the state once",
     example: "top --every 5s",
     run: runTop,
   },

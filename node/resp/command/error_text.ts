@@ -60,7 +60,7 @@ const CODES_BY_PREFIX: ReadonlyMap<string, ErrorCode> = new Map(
   Object.entries(ERROR_PREFIXES).map(([code, prefix]) => [prefix, code as ErrorCode]),
 );
 
-/** About which of our codes an error text stands for, where no reply says so. */
+/** Which of our codes an error text stands for, approximately; for what has no reply of ours. */
 export function codeOfText(text: string): ErrorCode {
   return CODES_BY_PREFIX.get(text.slice(0, text.indexOf(" "))) ?? "bad_request";
 }

@@ -119,7 +119,7 @@ class Reader {
   }
 }
 
-/** LZF: literal runs, and copies of what came before. Undefined if it is not exactly so long. */
+/** LZF: literal runs, and copies of what came before. Undefined if it is not exactly this long. */
 function expand(packed: Uint8Array, length: number): Uint8Array | undefined {
   const result = new Uint8Array(length);
   let to = 0;

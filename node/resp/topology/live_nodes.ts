@@ -45,7 +45,7 @@ export function liveNodes(server: Pick<CommandServer, "database" | "node">): Liv
   }));
 }
 
-/** Of the share of one of so many nodes. */
+/** Of the share of one node, by the number of nodes. */
 function firstSlot(index: number, count: number): number {
   return Math.floor(index * SLOTS / count);
 }

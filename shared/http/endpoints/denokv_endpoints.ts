@@ -30,7 +30,7 @@ import { watchResponse } from "./denokv_watch.ts";
 import { type Call, type Endpoint, endpoint, json, type Services } from "./endpoint.ts";
 
 const PROTOBUF = "application/x-protobuf";
-/** The token of who has shown none, where nothing is secured: clients want one. */
+/** The token that is given to a client if nothing is secured: clients want one. */
 const NO_TOKEN = "none";
 const BEARER = /^bearer +/i;
 

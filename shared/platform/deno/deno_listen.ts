@@ -45,7 +45,7 @@ export function listenTcp(
     : new TlsListener(hostname, port, tls, log);
 }
 
-/** What is small is sent at once, where the connection can be told so (one of TLS cannot). */
+/** What is small is sent at once, if the connection can be told so (one of TLS cannot). */
 export function sendAtOnce(connection: AcceptedConnection): void {
   if (!("setNoDelay" in connection)) return;
   try {

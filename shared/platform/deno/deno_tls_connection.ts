@@ -1,13 +1,13 @@
 /**
  * TLS of `node:tls` as a connection that a stream is made of.
  *
- * Where this process was connected to, TCP is Deno's: then what is not read here is not read from the network
+ * If the other side connected to this process, TCP is Deno's: then what is not read here is not read from the network
  * either, the end of the connection is always seen, and accepting goes on when descriptors were short for a moment.
  * (Sockets of `node:tls` that stop reading by themselves lose the end; servers of `node:net` accept nothing more after
  * EMFILE; both in Deno 2.9.6.) The connection exists from the moment when TCP is there, so that what never gets
  * through its handshake is counted and closed as any other.
  *
- * Where this process connects, `node:tls` has the TCP connection itself, which costs half as much. It stops reading
+ * If this process connects, `node:tls` has the TCP connection itself, which costs half as much. It stops reading
  * only if {@linkcode HELD_BYTES_MAX} wait; should the end be lost then, silence tells: all who connect to members ping.
  *
  * Invariants: until the other side's certificate is judged nothing is delivered, and what is written waits; what is
@@ -34,9 +34,9 @@ import { type ByteConnection, describe } from "./deno_stream.ts";
 /** What is small is sent at once; one whose other side has vanished without a word is found out in the end. */
 const TCP = { noDelay: true, keepAlive: true } as const;
 
-/** The system is given at most so much at a time. */
+/** The system is given at most this much at a time. */
 const PIECE_BYTES = 256 * 1024;
-/** While so much waits to be taken, nothing more is read from the network, if TCP is Deno's; ... */
+/** While this much waits to be taken, nothing more is read from the network, if TCP is Deno's; ... */
 const HELD_BYTES = READ_BUFFER_BYTES_MAX;
 
 /** ... and if it is not. */

@@ -34,7 +34,7 @@ const RETRY_PAUSE_MS = 50;
 /** After this many received datagrams other work gets its turn. */
 const DATAGRAMS_PER_TURN = 256;
 
-/** Where streams are TLS. */
+/** What a transport needs if its streams are TLS. */
 export interface TransportTls {
   /** What is accepted shows this certificate. */
   readonly server?: ServerCertificate | undefined;

@@ -127,7 +127,7 @@ function ofUser(address: string, user: string): string {
   return `${networkOf(address)} ${user.slice(0, 64)}`;
 }
 
-/** Whose address it is: of IPv6 the first 64 bits, as a customer has a network of so many at least; of IPv4 all. */
+/** Whose address it is: the first 64 bits of IPv6, because a customer has at least a network of that size; all of IPv4. */
 export function networkOf(address: string): string {
   if (!address.includes(":") || address.includes(".")) return address;
   const [head = "", tail] = address.split("::");

@@ -46,7 +46,7 @@ Deno.test("doctor, moves, slowlog: say what there is to mend, before and after a
   const { stdout } = await cluster.client("top", "--once", "--every", "200ms");
   assertMatch(stdout, /^kv {2}(degraded|unavailable) {2}2 of 3 nodes up/);
   assertMatch(stdout, /!! node \w+ \(127\.0\.0\.1:\d+\) is down/);
-  // Nobody to ask, as far as the client knows: an error, and no picture of long ago.
+  // Nobody to ask, as far as the client knows: an error, and no state of long ago.
   await cluster.coordinatorProcess.crash();
   const gone = await cluster.client("doctor");
   assert(gone.code !== 0);
@@ -54,13 +54,13 @@ Deno.test("doctor, moves, slowlog: say what there is to mend, before and after a
 
 Deno.test({
   ...needing(
-    "top: at a terminal the picture follows the cluster, q ends it, and the terminal is as it was",
+    "top: at a terminal the screen follows the cluster, q ends it in the shell as well, and the terminal is as it was",
     PSEUDO_TERMINAL,
   ),
   fn: async () => {
     await using cluster = await TestCluster.start({ nodes: 2 });
     const address = formatAddress(cluster.coordinatorAddress);
-    const words = [
+    const shell = [
       Deno.execPath(),
       "run",
       "--quiet",
@@ -69,11 +69,21 @@ Deno.test({
       CLIENT.entry,
       "--coordinator",
       address,
-      "top",
-      "--every",
-      "200ms",
     ];
-    await using terminal = new Terminal(words);
+    {
+      await using terminal = new Terminal(shell);
+      await terminal.until(/kv> /);
+      await terminal.type("top --every 200ms\r");
+      await terminal.until(/2 of 2 nodes up/);
+      await terminal.type("q");
+      // The key is not part of the next line, and the line editor works as before.
+      const behind = await terminal.until(/\[\?1049l[^]*kv> /);
+      await terminal.type("get nobody\r");
+      await terminal.until(/not_found: get: no such key "nobody"/, behind);
+      await terminal.type("exit\r");
+      assertEquals(await terminal.ended(), 0);
+    }
+    await using terminal = new Terminal([...shell, "top", "--every", "200ms"]);
     await terminal.until(/2 of 2 nodes up/);
     await cluster.crash(0);
     await terminal.until(/is down/);

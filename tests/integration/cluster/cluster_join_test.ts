@@ -88,7 +88,7 @@ Deno.test("cluster: nothing is lost when a process is killed while partitions mo
   await using workload = Workload.start(kv, "loop");
 
   /**
-   * Waits until this start of a node takes replicas in. Where that was over before anybody looked,
+   * Waits until this start of a node takes replicas in. If that was over before anybody looked,
    * nothing is moving any more; what follows must hold all the same.
    */
   const moving = async (index: number, incarnation: number) => {

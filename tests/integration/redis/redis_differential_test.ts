@@ -1,6 +1,6 @@
 /**
  * What redis-server answers, we answer: the same commands to both, and the bytes of the replies
- * compared, in RESP2 and RESP3. Where the machine has no redis-server 7.0 this is passed over.
+ * compared, in RESP2 and RESP3. If the machine has no redis-server 7.0, this is passed over.
  *
  * @module
  */

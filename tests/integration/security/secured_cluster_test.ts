@@ -88,16 +88,19 @@ Deno.test("secured cluster: library, shell, Redis clients and HTTP, and through 
   for (const key of keys) assertEquals(await redis.get(key), key);
   await redis.set("by redis", "r");
   // Any node, and the coordinator's gateway, for keys wherever they are.
-  const doors = [
+  const frontEnds = [
     cluster.nodeHttpAddress(0),
     cluster.nodeHttpAddress(2),
     { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 },
   ];
-  for (const door of doors) {
-    assertEquals(await http(cluster, door, "/kv/by%20redis", admin), { status: 200, text: "r" });
-    const body = await http(cluster, door, "/kv/k3", admin, { method: "PUT", body: "h" });
+  for (const frontEnd of frontEnds) {
+    assertEquals(await http(cluster, frontEnd, "/kv/by%20redis", admin), {
+      status: 200,
+      text: "r",
+    });
+    const body = await http(cluster, frontEnd, "/kv/k3", admin, { method: "PUT", body: "h" });
     assertEquals(body.status < 300, true, body.text);
-    const nobody = await http(cluster, door, "/kv/k3", { user: "admin", password: "a guess" });
+    const nobody = await http(cluster, frontEnd, "/kv/k3", { user: "admin", password: "a guess" });
     assertEquals(nobody.status, 401);
   }
   assertEquals((await cluster.client("get", "k3")).stdout, "h\n");
@@ -153,13 +156,13 @@ Deno.test("secured cluster: a user's right counts at every node, and its end on 
   );
   const redis = redisOf(cluster, 0, ALICE);
   await redis.connect();
-  const door = cluster.nodeHttpAddress(1);
+  const frontEnd = cluster.nodeHttpAddress(1);
   const keys = Array.from({ length: 12 }, (_, i) => `app:${i}`);
   const uses: Record<string, (key: string) => Promise<unknown>> = {
     library: (key) => kv.put(key, "v"),
     redis: (key) => redis.set(key, "v"),
     http: async (key) => {
-      const { status, text } = await http(cluster, door, `/kv/${key}`, ALICE, {
+      const { status, text } = await http(cluster, frontEnd, `/kv/${key}`, ALICE, {
         method: "PUT",
         body: "v",
       });
@@ -354,14 +357,14 @@ Deno.test("secured cluster: certificates are renewed while everything goes on", 
   await using kv = await cluster.connect();
   const before = new Set((await certificates(cluster)).map(({ serial }) => serial));
   const ids = new Set((await certificates(cluster)).map(({ id }) => id));
-  const door = cluster.nodeHttpAddress(0);
+  const frontEnd = cluster.nodeHttpAddress(0);
   await cluster.poll("each member has another certificate", async () => {
     await kv.put("k", "v");
     assertEquals(await kv.getText("k"), "v");
     const renewed = (await certificates(cluster)).filter(({ serial }) => !before.has(serial));
     return new Set(renewed.map(({ id }) => id)).size === ids.size ? true : undefined;
   });
-  assertEquals(await http(cluster, door, "/kv/k", credentialsOf(cluster)), {
+  assertEquals(await http(cluster, frontEnd, "/kv/k", credentialsOf(cluster)), {
     status: 200,
     text: "v",
   });
@@ -385,8 +388,8 @@ Deno.test("secured cluster: the authority is rotated while clients that know onl
     return new Set(renewed.map(({ id }) => id)).size === 4 ? true : undefined;
   });
   // Its ports show the new certificate, with the bridge from the authority that this client knows.
-  const door = cluster.nodeHttpAddress(0);
-  assertEquals((await http(cluster, door, "/kv/k", credentialsOf(cluster))).status, 200);
+  const frontEnd = cluster.nodeHttpAddress(0);
+  assertEquals((await http(cluster, frontEnd, "/kv/k", credentialsOf(cluster))).status, 200);
   const redis = redisOf(cluster, 0, credentialsOf(cluster));
   await redis.connect();
   assertEquals(await redis.get("k"), "v");
@@ -441,8 +444,8 @@ Deno.test("secured cluster: older users in a coordinator's folder are noticed, a
   await Deno.writeTextFile(file, copy);
   await cluster.restartCoordinator();
   const health = async () => {
-    const door = { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 };
-    return JSON.parse((await http(cluster, door, "/health", credentialsOf(cluster))).text);
+    const frontEnd = { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 };
+    return JSON.parse((await http(cluster, frontEnd, "/health", credentialsOf(cluster))).text);
   };
   const isSaid = (reasons: string[]) => reasons.some((why) => why.includes("older copy of users"));
   await cluster.poll("it is said", async () => {
@@ -453,8 +456,8 @@ Deno.test("secured cluster: older users in a coordinator's folder are noticed, a
   await addAlice(cluster);
   assertEquals(isSaid((await health()).reasons), false);
   await cluster.poll("alice may log in at the node", async () => {
-    const door = cluster.nodeHttpAddress(0);
-    const { status } = await http(cluster, door, "/kv/app:1", ALICE);
+    const frontEnd = cluster.nodeHttpAddress(0);
+    const { status } = await http(cluster, frontEnd, "/kv/app:1", ALICE);
     return status === 404 ? true : undefined;
   });
 });
@@ -462,14 +465,14 @@ Deno.test("secured cluster: older users in a coordinator's folder are noticed, a
 Deno.test("secured cluster: an audit log that cannot be written is in health and stats, and requests go on", async () => {
   await using cluster = await TestCluster.start({ nodes: 2, secured: true });
   const admin = credentialsOf(cluster);
-  const door = { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 };
+  const frontEnd = { host: "127.0.0.1", port: cluster.coordinatorFacts.http ?? 0 };
   const files = [`${cluster.folder}/coordinator.security`, await securityFolderOfNode(cluster)]
     .map((folder) => `${folder}/audit.log`);
   for (const file of files) {
     await Deno.rename(file, `${file}.kept`).catch(() => {});
     await Deno.mkdir(file);
   }
-  for (const at of [door, cluster.nodeHttpAddress(0)]) {
+  for (const at of [frontEnd, cluster.nodeHttpAddress(0)]) {
     await cluster.poll("it is said", async () => {
       // Each login is a line that waits.
       const { text } = await http(cluster, at, "/health", admin);
@@ -486,7 +489,7 @@ Deno.test("secured cluster: an audit log that cannot be written is in health and
   assert(failure.includes("audit.log"), failure);
   // As soon as it can be written, what has waited is in it.
   for (const file of files) await Deno.remove(file);
-  for (const [i, at] of [door, cluster.nodeHttpAddress(0)].entries()) {
+  for (const [i, at] of [frontEnd, cluster.nodeHttpAddress(0)].entries()) {
     await cluster.poll("all is well", async () => {
       const { text } = await http(cluster, at, "/health", admin);
       return JSON.parse(text).checks.audit_failure === null ? true : undefined;

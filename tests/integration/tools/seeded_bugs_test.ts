@@ -5,7 +5,8 @@
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { mutate, type Mutation, MUTATIONS } from "../../simulation/mutations/mutations.ts";
+import { mutate, type Mutation } from "../../simulation/mutations/mutation.ts";
+import { MUTATIONS } from "../../simulation/mutations/mutations.ts";
 import { findMutation } from "../../simulation/mutations/mutation_run.ts";
 
 const SAMPLE_SEEDS_MAX = 3;

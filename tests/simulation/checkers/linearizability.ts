@@ -8,7 +8,7 @@
  * changes nothing, so whatever could follow without it can follow with it. A write whose version is known
  * is taken only in its turn.
  *
- * The search is bounded. Where the bound is reached the verdict is `undecided`, which is not a pass.
+ * The search is bounded. If the bound is reached, the verdict is `undecided`, which is not a pass.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export type Verdict =
     readonly is: "violation";
     readonly reason: string;
     readonly states: number;
-    /** Where the reason concerns a few calls only: these. */
+    /** If the reason concerns only a few calls: these. */
     readonly calls: readonly Call[] | undefined;
   };
 

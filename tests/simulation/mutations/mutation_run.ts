@@ -5,7 +5,7 @@
  * @module
  */
 import type { MutantReport } from "./mutant.ts";
-import { mutate, type Mutation } from "./mutations.ts";
+import { mutate, type Mutation } from "./mutation.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 /**

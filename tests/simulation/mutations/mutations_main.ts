@@ -11,7 +11,6 @@ import { parseArgs } from "@std/cli/parse-args";
 import { showUsage } from "../../../tools/usage.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { REGISTER_MUTATIONS } from "./register_mutations.ts";
-import { WATCH_MUTATIONS } from "./watch_mutations.ts";
 import { findMutation, type Unseeded } from "./mutation_run.ts";
 
 const USAGE = "usage: deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]";
@@ -21,7 +20,7 @@ async function main(args: string[]): Promise<number> {
   const flags = parseArgs(args, { string: ["from", "jobs"], default: { from: "1", jobs: "2" } });
   const from = Number(flags.from);
   const words = flags._.map(String);
-  const chosen = [...MUTATIONS, ...REGISTER_MUTATIONS, ...WATCH_MUTATIONS].filter(({ name }) =>
+  const chosen = [...MUTATIONS, ...REGISTER_MUTATIONS].filter(({ name }) =>
     words.every((word) => name.includes(word))
   );
   if (chosen.length === 0) {

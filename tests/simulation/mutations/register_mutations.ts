@@ -1,10 +1,10 @@
 /**
- * Seeded bugs of the coordinators' register: as `mutations.ts`, but they are looked for by the storms over the
+ * Seeded bugs of the coordinators' register: as those of `mutations.ts`, but they are looked for by the storms over the
  * register alone (`tests/support/worlds/register_storms.ts`), thousands of which take a minute.
  *
  * @module
  */
-import type { Mutation } from "./mutations.ts";
+import type { Mutation } from "./mutation.ts";
 
 // Not here, since no storm finds them soon enough, but unit tests do: a release that ends every hold, a candidate that
 // counts a majority of the set in its own document, and an active one that keeps what it knows of folders to itself.

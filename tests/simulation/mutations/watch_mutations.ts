@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Mutation } from "./mutations.ts";
+import type { Mutation } from "./mutation.ts";
 
 const NODE_TEST = "tests/unit/node/watch/node_watch_test.ts";
 const LOG_TEST = "tests/unit/node/watch/commit_log_test.ts";

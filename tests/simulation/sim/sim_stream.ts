@@ -233,7 +233,7 @@ export class SimStream implements Stream {
       return;
     }
     this.#shortDueMs = dueMs;
-    // Where the other process is dead, its system answers, if it has power.
+    // If the other process is dead, its system answers, unless it has no power.
     if (other.#dead) scheduler.at(dueMs, undefined, () => this.#reachDead(other));
     else scheduler.at(dueMs, other.process, () => other.#arrive(parcel), other);
   }

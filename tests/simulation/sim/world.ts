@@ -6,7 +6,8 @@
  * @module
  */
 import { KvClient } from "../../../client/library/kv_client.ts";
-import { Coordinator, type CoordinatorSecurity } from "../../../coordinator/coordinator.ts";
+import { Coordinator } from "../../../coordinator/coordinator.ts";
+import type { CoordinatorSecurity } from "../../../coordinator/coordinator_options.ts";
 import { compareStamps, type Stamp } from "../../../coordinator/register/generation.ts";
 import { parseRecord } from "../../../coordinator/register/register_record.ts";
 import {

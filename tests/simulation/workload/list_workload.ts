@@ -21,7 +21,7 @@ export interface ListOptions {
   /** Default 6. */
   readonly accounts?: number;
   /**
-   * Deadlines are between these: long enough for several rounds over several partitions where messages take long.
+   * Deadlines are between these: long enough for several rounds over several partitions if messages take long.
    * Default 5,000 and 12,000.
    */
   readonly timeoutMsMin?: number;

@@ -64,7 +64,7 @@ export class FakeCluster implements KeyRouter {
   >();
   /** Every key request, in order. */
   readonly requests: KeyRequest[] = [];
-  /** Where it gives a reply, the request does not happen and that is the answer. */
+  /** If it gives a reply, the request does not happen, and that is the answer. */
   fault: ((request: KeyRequest | Message<"scan_node">) => Reply | undefined) | undefined;
   /** While set, key requests are not answered; call them to answer. */
   held: (() => void)[] | undefined;

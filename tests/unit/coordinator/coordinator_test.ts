@@ -6,7 +6,8 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { Coordinator, type CoordinatorOptions } from "../../../coordinator/coordinator.ts";
+import { Coordinator } from "../../../coordinator/coordinator.ts";
+import type { CoordinatorOptions } from "../../../coordinator/coordinator_options.ts";
 import { Connection } from "../../../shared/wire/connection.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { FORCE_WAIT_MS } from "../../../shared/limits/membership.ts";

@@ -1,10 +1,10 @@
 /** A secured coordinator's JSON wire: who gets how far, and how a machine becomes a member. */
 import { assert, assertEquals } from "@std/assert";
-import {
-  Coordinator,
-  type CoordinatorOptions,
-  type CoordinatorSecurity,
-} from "../../../coordinator/coordinator.ts";
+import { Coordinator } from "../../../coordinator/coordinator.ts";
+import type {
+  CoordinatorOptions,
+  CoordinatorSecurity,
+} from "../../../coordinator/coordinator_options.ts";
 import { parseRecord } from "../../../coordinator/register/register_record.ts";
 import { parseClusterDocument } from "../../../coordinator/state/cluster_document.ts";
 import { newClusterRecord } from "../../../coordinator/state/coordinator_record.ts";

@@ -38,10 +38,10 @@ Deno.test("FailoverController: nobody takes over before the leases of former pri
   );
 });
 
-Deno.test("FailoverController.accuse: the replica leaves, and is not accused of a later term", () => {
+Deno.test("FailoverController.noteLagging: the replica leaves, and is no laggard of a later term", () => {
   const { state, judgeAll, failover } = partitionParts();
   judgeAll(LATER_MS);
-  failover.accuse(0, "c");
+  failover.noteLagging(0, "c");
   judgeAll(LATER_MS);
   assertEquals(state.table.get(0).inSync, ["a", "b"]);
   state.reconfigure(0, { primary: "a", inSync: ["a", "b", "c"], learners: [] });

@@ -39,7 +39,7 @@ Deno.test("Reports: the word of a primary of an earlier process does not count",
   assertEquals([state.counts.movesDone, state.table.get(0).inSync.includes("c")], [0, false]);
 });
 
-Deno.test("Reports: who lags leaves, in sync or learner; nobody accuses itself", () => {
+Deno.test("Reports: who lags leaves, in sync or learner; nobody reports itself", () => {
   const lagging = (node: string): Report => ({
     req_type: "lagging",
     p: 0,

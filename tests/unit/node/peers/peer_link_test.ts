@@ -83,6 +83,7 @@ class Bench {
   readonly peer = new Peer(this.network, "b");
   readonly events: string[] = [];
   readonly heard: Message[] = [];
+  readonly logged: string[] = [];
 
   /** A link from host "a", at whose other end somebody may listen. */
   link(queueBytesMax?: number): PeerLink {
@@ -91,7 +92,11 @@ class Bench {
         clock: this.clock,
         random: new SeededRandom(1),
         transport: this.network.transport("a"),
-        log: NO_LOG,
+        log: {
+          ...NO_LOG,
+          warn: (event, fields) => this.logged.push(`${event}: ${fields?.attempts}`),
+          info: (event) => this.logged.push(event),
+        },
         self: "node-a",
         clusterId: () => "cluster",
         ...(queueBytesMax === undefined ? {} : { queueBytesMax }),
@@ -266,6 +271,26 @@ Deno.test("PeerLink: tries again with growing pauses while nobody is there", asy
   bench.network.reset("a", "b");
   bench.clock.advance(PEER_RECONNECT_MS_MIN + ROUND_TRIP_MS);
   assertEquals(bench.events, ["up node-b", "down node-b", "up node-b"]);
+  link.close();
+});
+
+Deno.test("PeerLink: that nobody can be reached is in the log from the third failure on, and when it is over", async () => {
+  const bench = new Bench();
+  const link = bench.link();
+  bench.clock.advance(60_000);
+  const lines = bench.logged.splice(0);
+  const expected = [3, 6, 12, 24, 48].map((attempts) =>
+    `a peer cannot be reached; trying again until it can: ${attempts}`
+  );
+  assertEquals(lines.slice(0, expected.length), expected);
+  assert(lines.length <= 7, `${lines.length} lines in a minute`);
+  await bench.peer.start();
+  bench.clock.advance(2 * PEER_RECONNECT_MS_MAX);
+  assertEquals([link.isUp, bench.logged.splice(0)], [true, ["a peer is reached again"]]);
+  // A connection that breaks once is worth no line.
+  bench.network.reset("a", "b");
+  bench.clock.advance(PEER_RECONNECT_MS_MIN + ROUND_TRIP_MS);
+  assertEquals([link.isUp, bench.logged], [true, []]);
   link.close();
 });
 

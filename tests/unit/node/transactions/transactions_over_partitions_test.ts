@@ -1,6 +1,7 @@
 /** Transactions over several partitions, on real node cores. The rules are in docs/transactions.md. */
 import { assert, assertEquals } from "@std/assert";
 import type { Entry } from "../../../../shared/base/entry.ts";
+import { INTENT_QUIET_MS, STATUS_REPEAT_MS } from "../../../../shared/limits/requests.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { fromWireEntry, toWireEntry } from "../../../../shared/schema/value_codec.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
@@ -465,4 +466,39 @@ Deno.test("transaction over partitions: an attempt that ends while its prepares 
   await cluster.run(50);
   assertEquals(asked.filter((attempt) => attempt !== "other"), []);
   assertEquals(intents(), [], "a prepare that waited is dropped with its attempt");
+});
+
+Deno.test("transaction over partitions: a partner that does not answer is in stats and health until it does", async () => {
+  const cluster = await startCluster(1);
+  const node = cluster.node("n1");
+  let silenced: string | undefined;
+  node.route = (request, _timeoutMs, done) => {
+    if (request.req_type === silenced) {
+      done({ req_type: "error", code: "unavailable", message: "nobody is there" });
+    } else node.execute(request, done);
+  };
+  const failing = () => (node.stats().retries as { what: string; error: string }[]);
+
+  // As the leader: those that took part are told, again and again.
+  silenced = "finish_part";
+  const reply = await ask(cluster, transaction([put(A, "1"), put(B, "1")]));
+  assertEquals(reply.req_type, "result");
+  await cluster.run(4 * STATUS_REPEAT_MS);
+  const told = failing();
+  assert(told.some(({ what }) => what === "tell partition 1 that a transaction has happened"));
+  assertEquals(told[0]?.error, "nobody is there");
+
+  // As a participant: the leader is asked, again and again.
+  silenced = "transaction_status";
+  await cluster.run(2 * STATUS_REPEAT_MS);
+  assertEquals(failing(), [], "those that have been told are done");
+  const hold = { req_type: "prepare_part", key: C, attempt: "other", leader: A } as const;
+  await cluster.ask("n1", { ...hold, requests: [put(C, "x")] } as never);
+  await cluster.run(INTENT_QUIET_MS + 4 * STATUS_REPEAT_MS);
+  assertEquals(failing().map(({ what }) => what), [
+    "ask partition 0 what has become of a transaction",
+  ]);
+  silenced = undefined;
+  await cluster.run(2 * STATUS_REPEAT_MS);
+  assertEquals([failing(), await read(cluster, C)], [[], "not_found"]);
 });

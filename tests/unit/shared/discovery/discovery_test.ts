@@ -190,7 +190,7 @@ Deno.test("a coordinator that listens everywhere names its address on the asker'
   const { answer, ask } = setUp();
   await answer("10.2.0.1", "c1", everywhere, { interfaces });
   assertEquals((await ask("10.2.0.7")).address, { host: "10.2.0.1", port: 8080 });
-  // Where none of its networks is the asker's, or none is known: where the answer comes from.
+  // If none of its networks is the asker's, or none is known: the address that the answer comes from.
   assertEquals((await ask("10.3.0.7")).address, { host: "10.2.0.1", port: 8080 });
 
   const told = setUp();

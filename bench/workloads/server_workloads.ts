@@ -5,16 +5,16 @@
  *
  * @module
  */
-import { partitionOf } from "../shared/cluster/position.ts";
-import { randomBelow, SeededRandom } from "../shared/platform/random.ts";
-import type { Address } from "../shared/platform/transport.ts";
-import { fetchMap } from "../tools/cluster_state.ts";
-import { type Effort, type Figure, median, type Report } from "./figure.ts";
-import { LatencyCounts } from "./latency.ts";
-import { LoadGenerator } from "./load.ts";
-import type { LoadLogin, LoadOrder, LoadResult, LoadTarget } from "./load_order.ts";
-import { sampleKeys, textOfBytes } from "./sample_data.ts";
-import { processorTimeUs, type Servers } from "./servers.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import { randomBelow, SeededRandom } from "../../shared/platform/random.ts";
+import type { Address } from "../../shared/platform/transport.ts";
+import { fetchMap } from "../../tools/cluster_state.ts";
+import { type Effort, type Figure, median, type Report } from "../figure.ts";
+import { LatencyCounts } from "../latency.ts";
+import { LoadGenerator } from "../load.ts";
+import type { LoadLogin, LoadOrder, LoadResult, LoadTarget } from "../load_order.ts";
+import { sampleKeys, textOfBytes } from "../sample_data.ts";
+import { processorTimeUs, type Servers } from "../servers.ts";
 
 const KEYS = 50_000;
 const VALUE_BYTES = 100;

@@ -7,7 +7,7 @@ import {
   importsOf,
   realWorldOf,
   whyForbidden,
-} from "../../../tools/checks/check_imports.ts";
+} from "../../../../tools/checks/check_imports.ts";
 
 Deno.test("importsOf: finds every form of import, and none in comments", () => {
   const source = `

@@ -3,18 +3,18 @@
  *
  * @module
  */
-import { decodeMessage, encodeReply } from "../shared/wire/codec.ts";
-import { crc32c } from "../shared/base/crc32c.ts";
-import type { Entry } from "../shared/base/entry.ts";
-import { LineFramer } from "../shared/wire/framing.ts";
+import { decodeMessage, encodeReply } from "../../shared/wire/codec.ts";
+import { crc32c } from "../../shared/base/crc32c.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { LineFramer } from "../../shared/wire/framing.ts";
 import {
   decodeValue,
   encodeValue,
   fromWireEntry,
   toWireEntry,
-} from "../shared/schema/value_codec.ts";
-import { type Effort, measure, type Report } from "./figure.ts";
-import { textOfBytes } from "./sample_data.ts";
+} from "../../shared/schema/value_codec.ts";
+import { type Effort, measure, type Report } from "../figure.ts";
+import { textOfBytes } from "../sample_data.ts";
 
 const GROUP = "codec";
 const LINES_PER_READ = 16;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Address } from "../shared/platform/transport.ts";
+import type { Address } from "../../shared/platform/transport.ts";
 
 /** See the top of this file. */
 export class LineConnection {

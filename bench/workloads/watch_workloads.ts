@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { connect, type KvClient } from "../client/mod.ts";
-import type { Address } from "../shared/platform/transport.ts";
-import { MIB } from "../shared/base/units.ts";
-import { type Effort, median, type Report } from "./figure.ts";
-import { processMemoryMiB, processorTimeUs, type Servers } from "./servers.ts";
+import { connect, type KvClient } from "../../client/mod.ts";
+import type { Address } from "../../shared/platform/transport.ts";
+import { MIB } from "../../shared/base/units.ts";
+import { type Effort, median, type Report } from "../figure.ts";
+import { processMemoryMiB, processorTimeUs, type Servers } from "../servers.ts";
 import { LineConnection } from "./line_connection.ts";
 
 /** Events a second that one watcher is told of. */

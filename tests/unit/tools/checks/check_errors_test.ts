@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { checkErrors } from "../../../tools/checks/check_errors.ts";
+import { checkErrors } from "../../../../tools/checks/check_errors.ts";
 
 Deno.test("checkErrors: only shared/base/errors.ts decides what an error is", () => {
   const table: [file: string, source: string, what: RegExp | undefined][] = [

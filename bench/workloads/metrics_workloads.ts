@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { expositionOf } from "../shared/metrics/exposition.ts";
-import { MetricSet } from "../shared/metrics/metric_set.ts";
-import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
-import { SystemClock } from "../shared/platform/clock.ts";
-import { type Effort, measure, type Report } from "./figure.ts";
+import { expositionOf } from "../../shared/metrics/exposition.ts";
+import { MetricSet } from "../../shared/metrics/metric_set.ts";
+import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import { type Effort, measure, type Report } from "../figure.ts";
 
 const GROUP = "metrics";
 /** So many operations have been asked for when everything is put into a text. */

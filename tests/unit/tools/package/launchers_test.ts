@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { launchersAmong } from "../../../tools/package/launchers.ts";
+import { launchersAmong } from "../../../../tools/package/launchers.ts";
 
 Deno.test("launchersAmong: the chain from npx down, and neither the user's shell nor what is above it", () => {
   const table: [ancestors: string[], pids: number[]][] = [

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { votersAfter } from "../../../../coordinator/register/change_coordinators.ts";
-import { setOf } from "../../../../coordinator/register/coordinator_set.ts";
-import { KvError } from "../../../../shared/base/errors.ts";
+import { votersAfter } from "../../../coordinator/change_coordinators.ts";
+import { setOf } from "../../../coordinator/register/coordinator_set.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 
 const member = (id: string, folder = `f-${id}`) => ({
   id,

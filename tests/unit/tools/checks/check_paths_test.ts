@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { brokenNames, namesIn, treeOf } from "../../../tools/checks/check_paths.ts";
+import { brokenNames, namesIn, treeOf } from "../../../../tools/checks/check_paths.ts";
 
 const TREE = treeOf(
   new Map([

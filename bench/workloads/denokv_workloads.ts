@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Effort, median, type Report } from "./figure.ts";
+import { type Effort, median, type Report } from "../figure.ts";
 
 /** Where a database is. */
 export interface DenoKvContestant {

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { place } from "../coordinator/placement/placement.ts";
-import { AvlTree } from "../shared/ring/avl_tree.ts";
-import { HashRing } from "../shared/ring/hash_ring.ts";
-import { VNODES_DEFAULT } from "../shared/limits/cluster.ts";
-import { partitionOf, positionByDigest } from "../shared/cluster/position.ts";
-import { randomId, SeededRandom } from "../shared/platform/random.ts";
-import { type Effort, measure, type Report } from "./figure.ts";
-import { sampleKeys } from "./sample_data.ts";
+import { place } from "../../coordinator/placement/placement.ts";
+import { AvlTree } from "../../shared/ring/avl_tree.ts";
+import { HashRing } from "../../shared/ring/hash_ring.ts";
+import { VNODES_DEFAULT } from "../../shared/limits/cluster.ts";
+import { partitionOf, positionByDigest } from "../../shared/cluster/position.ts";
+import { randomId, SeededRandom } from "../../shared/platform/random.ts";
+import { type Effort, measure, type Report } from "../figure.ts";
+import { sampleKeys } from "../sample_data.ts";
 
 const GROUP = "ring";
 const KEYS = 4_096;

@@ -3,21 +3,21 @@
  *
  * @module
  */
-import { GroupCommit } from "../node/storage/group_commit.ts";
-import { SeededKeyHash } from "../node/storage/key_hash.ts";
-import { DenoJournalFiles } from "../node/storage/journal/deno_journal_files.ts";
-import { JournalStorage } from "../node/storage/journal/journal_storage.ts";
-import { LevelStorage } from "../node/storage/leveldb/level_storage.ts";
-import { openPartitionStores } from "../node/storage/recovery.ts";
-import { NO_STATE, PartitionStore } from "../node/storage/partition_store.ts";
-import { isControlKey } from "../node/storage/state_record.ts";
-import { RowCache } from "../node/storage/row_cache.ts";
-import { SystemClock } from "../shared/platform/clock.ts";
-import type { Entry } from "../shared/base/entry.ts";
-import { partitionOf } from "../shared/cluster/position.ts";
-import { SystemRandom } from "../shared/platform/random.ts";
-import { type Effort, measure, type Report } from "./figure.ts";
-import { sampleKeys, textOfBytes } from "./sample_data.ts";
+import { GroupCommit } from "../../node/storage/group_commit.ts";
+import { SeededKeyHash } from "../../node/storage/key_hash.ts";
+import { DenoJournalFiles } from "../../node/storage/journal/deno_journal_files.ts";
+import { JournalStorage } from "../../node/storage/journal/journal_storage.ts";
+import { LevelStorage } from "../../node/storage/leveldb/level_storage.ts";
+import { openPartitionStores } from "../../node/storage/recovery.ts";
+import { NO_STATE, PartitionStore } from "../../node/storage/partition_store.ts";
+import { isControlKey } from "../../node/storage/state_record.ts";
+import { RowCache } from "../../node/storage/row_cache.ts";
+import { SystemClock } from "../../shared/platform/clock.ts";
+import type { Entry } from "../../shared/base/entry.ts";
+import { partitionOf } from "../../shared/cluster/position.ts";
+import { SystemRandom } from "../../shared/platform/random.ts";
+import { type Effort, measure, type Report } from "../figure.ts";
+import { sampleKeys, textOfBytes } from "../sample_data.ts";
 
 const GROUP = "storage";
 const PARTITIONS = 256;

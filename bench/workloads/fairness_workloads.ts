@@ -6,11 +6,11 @@
  *
  * @module
  */
-import type { Address } from "../shared/platform/transport.ts";
-import { askJson } from "../tools/json_probe.ts";
-import type { Effort, Report } from "./figure.ts";
+import type { Address } from "../../shared/platform/transport.ts";
+import { askJson } from "../../tools/json_probe.ts";
+import type { Effort, Report } from "../figure.ts";
 import type { HeavyOrder, ManyRequests } from "./fairness_load.ts";
-import { processMemoryMiB, type Servers } from "./servers.ts";
+import { processMemoryMiB, type Servers } from "../servers.ts";
 
 /** Short values of the node under measurement; with `--quick` a hundredth. */
 const KEYS = 1_000_000;

@@ -1,0 +1,292 @@
+/**
+ * Seeded bugs of replication: what primary and followers send, acknowledge, resync and forget.
+ *
+ * @module
+ */
+import type { Mutation } from "./mutation.ts";
+
+export const REPLICATION_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a replica acknowledges before its disk has the write",
+    file: "node/replication/follower.ts",
+    edits: [[
+      '    if (stream.kind === "level") this.#committed(commitSeq);\n',
+      '    if (stream.kind === "level") this.#committed(commitSeq);\n' +
+      '    if (stream.kind === "level" && stream.durable) this.#ack(stream);\n',
+    ], [
+      "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
+      "stream.nextSeq - 1",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary commits before its own disk has the write",
+    file: "node/replication/primary.ts",
+    edits: [["ackedUpto(this.#durableSeq)", "ackedUpto(this.store.state.lastSeq)"]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary commits without one of its replicas",
+    file: "node/replication/follower_set.ts",
+    edits: [[
+      "if (stream.ackedSeq < upto) upto = stream.ackedSeq;",
+      "if (stream.ackedSeq < upto && stream === this.#streams[0]) upto = stream.ackedSeq;",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a primary reads without a lease",
+    file: "node/replication/primary.ts",
+    edits: [["(this.ports.hasLease() && !this.leaseBarred) ||", "true ||"]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "a replica confirms whoever asks",
+    file: "node/replication/replica.ts",
+    edits: [[
+      "this.config.primary === node && this.config.term >= term",
+      "this.config.term >= 0 * term",
+    ]],
+    seedsMax: 40,
+    storm: "cuts",
+  },
+  {
+    name: "a replica answers reads from what is not committed",
+    file: "node/replication/replica.ts",
+    edits: [["(entry?.seq ?? 0) <= this.store.state.commitSeq", "true"]],
+    seedsMax: 120,
+    storm: "losses",
+  },
+  {
+    name: "a replica that is not in sync answers reads",
+    file: "node/replication/replica.ts",
+    edits: [[
+      "const mayRead = this.isInSync && this.follower.level && !this.damaged;\n" +
+      "    if (mayRead && this.#owner.hasLease() && this.#isFree(request.key))",
+      "if (!this.damaged && this.#isFree(request.key))",
+    ]],
+    seedsMax: 20,
+    storm: "isolated",
+  },
+  {
+    name: "a new primary serves before its replicas are equal to it",
+    file: "node/replication/primary.ts",
+    edits: [['phase: Phase = "resyncing";', 'phase: Phase = "serving" as Phase;']],
+    seedsMax: 60,
+    storm: "late",
+  },
+  {
+    name: "resync is skipped",
+    file: "node/replication/resync.ts",
+    edits: [[
+      "    if (this.full) {\n",
+      "    if (this.full || !this.full) {\n      this.#to.onAllSent(this);\n      return;\n    }\n" +
+      "    if (this.full) {\n",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "resync forgets tombstones",
+    file: "node/replication/resync.ts",
+    edits: [[
+      "entries: chunk.entries.map(toWireEntry)",
+      "entries: chunk.entries.filter((e) => (e.flags & 1) === 0).map(toWireEntry)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a replica does not learn which tombstones its primary has dropped",
+    file: "node/replication/follower.ts",
+    edits: [["watermark: Math.max(watermark, end.watermark)", "watermark"]],
+    seedsMax: 80,
+    storm: "deletes",
+  },
+  {
+    name: "a tombstone is dropped while a replica that needs it is away, without a word",
+    file: "node/replication/tombstone_keeper.ts",
+    edits: [
+      ["config.inSync.length < replicas || config.learners.length > 0", "replicas < 0"],
+      ["if (first.seq > watermark) ", "if (first.seq < watermark) "],
+    ],
+    seedsMax: 60,
+    storm: "deletesKept",
+  },
+  {
+    name: "the tombstone watermark is one too low",
+    file: "node/maintenance/scrubber.ts",
+    edits: [["Math.max(watermark, entry.seq)", "Math.max(watermark, entry.seq - 1)"]],
+    seedsMax: 40,
+    storm: "fewDeletes",
+  },
+  {
+    name: "a replica that lacks dropped tombstones is sent a difference",
+    file: "node/replication/follower_stream.ts",
+    edits: [["info.commit < watermark ||", "false ||"], [
+      "followerCommitSeq < watermark",
+      "followerCommitSeq < -watermark",
+    ]],
+    seedsMax: 40,
+    storm: "deletes",
+  },
+  {
+    name: "resync leaves unacknowledged keys as they are",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "here.seq < entry.seq || stream.unacknowledged.has(entry.key)",
+      "here.seq < entry.seq",
+    ], [
+      "if (stream.unacknowledged.delete(key)) this.#store.remove(key);",
+      "stream.unacknowledged.delete(key);",
+    ]],
+    seedsMax: 60,
+    storm: "moves",
+  },
+  {
+    name: "a replica is level before the resync is on its disk",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "    this.#store.whenWritten(() => {\n      level.durable = true;",
+      "    queueMicrotask(() => {\n      level.durable = true;",
+    ], [
+      "Math.min(this.#syncedSeq, stream.nextSeq - 1)",
+      "Math.max(this.#syncedSeq, stream.nextSeq - 1)",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a learner is reported before it is level",
+    file: "node/replication/follower_set.ts",
+    edits: [
+      [
+        '    if (stream.state !== "level") return;\n    if (stream.standing.kind',
+        "    if (stream.standing.kind",
+      ],
+      ["if (stream.ackedSeq < store.state.commitSeq) return;", ""],
+    ],
+    seedsMax: 20,
+  },
+  {
+    name: "a learner is reported before writes wait for it",
+    file: "node/replication/follower_stream.ts",
+    edits: [[
+      'return this.standing.kind !== "learner";',
+      'return this.standing.kind === "in_sync";',
+    ]],
+    seedsMax: 120,
+  },
+  {
+    name: "a learner is reported before it has what was committed",
+    file: "node/replication/follower_set.ts",
+    edits: [[
+      "    if (stream.ackedSeq < store.state.commitSeq) return;\n    standing.reportedTerm = term;",
+      "    standing.reportedTerm = term;",
+    ]],
+    seedsMax: 60,
+    storm: "moves",
+  },
+  {
+    name: "a replica takes the writes of one frame in the wrong order",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries.toReversed());\n    const level",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "a replica drops a write now and then",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    const level",
+    ]],
+    seedsMax: 10,
+  },
+  {
+    name: "a node adopts older configurations",
+    harmless:
+      "configurations come from maps alone, since a peer's word is only compared with the map (rule T1); " +
+      "maps come in the order of their epochs, and along them no term falls",
+    file: "node/replication/replica.ts",
+    edits: [["      if (config.term < before.term) return;\n", ""]],
+    seedsMax: 40,
+  },
+  {
+    name: "a full replica takes away what was written meanwhile",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "if (here !== undefined && !writtenSince(here, chunk.seq)) this.#store.remove(key);",
+      "if (here !== undefined) this.#store.remove(key);",
+    ]],
+    seedsMax: 30,
+    storm: "fills",
+  },
+  {
+    name: "the list of unacknowledged keys is one short",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "for (const key of unacknowledged) stream.unacknowledged.add(key);\n      info.unacknowledged = unacknowledged;",
+      "info.unacknowledged = unacknowledged.slice(1);\n" +
+      "      for (const key of info.unacknowledged) stream.unacknowledged.add(key);",
+    ]],
+    seedsMax: 60,
+    storm: "unacknowledged",
+  },
+  {
+    name: "a replica that was primary in between is filled in an earlier term",
+    file: "node/replication/replica.ts",
+    edits: [["else if (term < this.store.state.term) {", "else if (term < 0) {"]],
+    seedsMax: 30,
+    storm: "rounds",
+  },
+  {
+    name: "any read that fails is taken for damage",
+    file: "node/replication/replica.ts",
+    edits: [[
+      "if (isDamage(error)) return this.#onDamaged(failureOf(error));",
+      "if (isDamage(error) || what !== undefined) return this.#onDamaged(failureOf(error));",
+    ]],
+    seedsMax: 20,
+    storm: "reads",
+  },
+  {
+    name: "a primary waits for its full disk before it hands over",
+    file: "node/replication/primary.ts",
+    edits: [[
+      "return this.#writes.size === 0 || this.ports.diskFailingMs() > 0;",
+      "return this.#writes.size === 0;",
+    ]],
+    seedsMax: 3,
+    storm: "full",
+  },
+  {
+    name: "a replica from before its data was given up is sent a difference",
+    file: "node/replication/follower_stream.ts",
+    edits: [["info.last_term < (config.forcedTerm ?? 0)", "info.last_term < 0"]],
+    seedsMax: 20,
+    storm: "forces",
+  },
+  {
+    name: "who says that it is the primary is followed",
+    file: "node/replication/replica.ts",
+    edits: [
+      [
+        "      this.#claim = claim;\n    } else if (!follows)",
+        "    }\n    if (this.primary !== undefined)",
+      ],
+    ],
+    seedsMax: 10,
+    storm: "strangers",
+  },
+  {
+    name: "the list of recent tombstones leaves a watermark that is one too low",
+    harmless:
+      "it drops only what all replicas had TOMBSTONE_SETTLE_MS ago, so that the commit seq of each is " +
+      "beyond it; or more than TOMBSTONES_MAX, which no simulation has",
+    file: "node/replication/tombstone_keeper.ts",
+    edits: [["setState({ watermark: first.seq })", "setState({ watermark: first.seq - 1 })"]],
+    seedsMax: 40,
+    storm: "deletes",
+  },
+];
