@@ -18,6 +18,8 @@ export interface ProbeLogin {
   readonly ca: string;
   readonly user: string;
   readonly password: string;
+  /** In the place of user and password. */
+  readonly token?: string;
 }
 
 /**
@@ -41,8 +43,9 @@ export async function askJson(
   const timer = setTimeout(close, timeoutMs);
   try {
     if (login !== undefined) {
-      const { user, password: secret } = login;
-      const hello = { req_type: "hello", protocol: 1, role: "client", user, secret };
+      const { user, password, token } = login;
+      const who = token === undefined ? { user, secret: password } : { secret: token };
+      const hello = { req_type: "hello", protocol: 1, role: "client", ...who };
       const greeted = await ask(connection, hello);
       if (greeted.req_type === "error") throw new Error(`not logged in: ${greeted.message}`);
     }

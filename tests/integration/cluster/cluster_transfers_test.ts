@@ -16,6 +16,8 @@ const ACCOUNTS = 50;
 const CLIENTS = 100;
 const CONNECTED = 10;
 const TIMEOUT_MS = 30_000;
+/** Between two calls of a client, so that a hundred of them leave time for the processes that they watch. */
+const PAUSE_MS = 400;
 /** How long an intent may outlive its transaction. */
 const LEFT_MS_MAX = 5_000;
 
@@ -70,6 +72,7 @@ class Movers {
       }
       const tookMs = performance.now() - beganMs;
       assert(tookMs < TIMEOUT_MS + 5_000, `it took ${tookMs} ms`);
+      await pause();
     }
   }
 
@@ -81,8 +84,13 @@ class Movers {
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
       }
+      await pause();
     }
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 }
 
 async function sumOf(kv: KvClient): Promise<number> {

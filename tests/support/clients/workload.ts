@@ -16,6 +16,8 @@ const CALL_TIMEOUT_MS = 60_000;
 const WRITERS = 6;
 const READERS = 3;
 const KEYS_PER_WRITER = 8;
+/** Between two calls of a loop, so that most of the processors' time is left to what is being tested. */
+const PAUSE_MS = 10;
 
 interface Key {
   readonly name: string;
@@ -147,6 +149,7 @@ export class Workload implements AsyncDisposable {
         else this.#errors.push(`put ${key.name}: ${describe(error)}`);
       }
       key.slowestMs = Math.max(key.slowestMs, performance.now() - begin);
+      await pause();
     }
   }
 
@@ -170,12 +173,17 @@ export class Workload implements AsyncDisposable {
         this.#errors.push(`get ${key.name}: ${describe(error)}`);
       }
       key.slowestMs = Math.max(key.slowestMs, performance.now() - begin);
+      await pause();
     }
   }
 
   #options() {
     return { timeoutMs: CALL_TIMEOUT_MS, signal: this.#aborting.signal };
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 }
 
 /** The count that a key holds; 0 if it does not exist. */

@@ -118,7 +118,7 @@ export class TestCoordinators implements AsyncDisposable {
   }
 
   askOne(index: number, request: JsonReply, timeoutMs = 10_000): Promise<JsonReply> {
-    return askJson(this.addressOf(index), request, timeoutMs, this.cluster.credentials);
+    return askJson(this.addressOf(index), request, timeoutMs, this.cluster.probeLogin);
   }
 
   /** Waits until one of them is active and has its right. @returns its number */
