@@ -16,7 +16,12 @@ import { failureOf } from "../base/errors.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
 import { partitionOf } from "../cluster/position.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN } from "../limits/requests.ts";
-import { WATCH_LATE_MS, WATCH_LOOK_MS, WATCH_WAIT_MS } from "../limits/scans.ts";
+import {
+  WATCH_LATE_MS,
+  WATCH_LOOK_MS,
+  WATCH_QUESTION_PARTITIONS,
+  WATCH_WAIT_MS,
+} from "../limits/scans.ts";
 import { mayRepeat } from "../operations/repeat.ts";
 import type { Random } from "../platform/random.ts";
 import { backoffMs } from "../scheduling/backoff.ts";
@@ -218,7 +223,12 @@ export class ClusterWatch implements Watch {
       }
     }
     if (lacking) this.#refresh();
-    for (const [node, partitions] of byNode) this.#askNode({ node, partitions }, nowMs);
+    for (const [node, partitions] of byNode) {
+      for (let at = 0; at < partitions.length; at += WATCH_QUESTION_PARTITIONS) {
+        const some = partitions.slice(at, at + WATCH_QUESTION_PARTITIONS);
+        this.#askNode({ node, partitions: some }, nowMs);
+      }
+    }
   }
 
   #askNode(question: Question, nowMs: number): void {
@@ -367,6 +377,10 @@ export class ClusterWatch implements Watch {
   }
 
   #take(): WatchedEvent[] {
+    const silentMs = this.#deps.clock.monotonicMs() - this.#toldMs;
+    const isNews = this.#notices.length > 0 || this.#answers.length > 0 ||
+      (this.#levelTold ? silentMs >= WATCH_WAIT_MS : this.#isLevel());
+    if (!isNews) return [];
     const batch = new Batch(this.#clusterId, this.#partitionCount, this.#positions());
     for (const type of this.#notices.splice(0)) batch.add(type);
     for (const answer of this.#answers.splice(0)) this.#takeAnswer(answer, batch);
@@ -375,7 +389,6 @@ export class ClusterWatch implements Watch {
       this.#resets = 0;
       batch.add("level");
     }
-    const silentMs = this.#deps.clock.monotonicMs() - this.#toldMs;
     if (batch.events.length === 0 && this.#levelTold && silentMs >= WATCH_WAIT_MS) {
       batch.add("progress");
     }
@@ -429,7 +442,8 @@ class Batch {
   readonly #partitionCount: number;
   /** Where the watch stood before, and where it stands behind the first `#applied` of the steps. */
   readonly #before: WatchPositions;
-  #positions: Map<number, WatchPosition | undefined>;
+  /** Made when somebody wants a token. */
+  #positions: Map<number, WatchPosition | undefined> | undefined;
   #applied = 0;
   readonly #steps: (readonly [partition: number, position: WatchPosition])[] = [];
 
@@ -437,7 +451,6 @@ class Batch {
     this.#clusterId = clusterId;
     this.#partitionCount = partitionCount;
     this.#before = before;
-    this.#positions = new Map(before);
   }
 
   /** The watch stands there in a partition, behind the next event. */
@@ -463,15 +476,14 @@ class Batch {
 
   /** Tokens are mostly asked for in order, if at all. */
   #tokenBehind(steps: number): string {
-    if (steps < this.#applied) {
-      this.#positions = new Map(this.#before);
-      this.#applied = 0;
-    }
+    if (steps < this.#applied) this.#positions = undefined;
+    if (this.#positions === undefined) this.#applied = 0;
+    const positions = this.#positions ??= new Map(this.#before);
     for (; this.#applied < steps; this.#applied++) {
       const step = this.#steps[this.#applied];
-      if (step !== undefined) this.#positions.set(step[0], step[1]);
+      if (step !== undefined) positions.set(step[0], step[1]);
     }
-    return encodeToken(this.#clusterId, this.#partitionCount, this.#positions);
+    return encodeToken(this.#clusterId, this.#partitionCount, positions);
   }
 }
 

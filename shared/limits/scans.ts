@@ -67,10 +67,15 @@ invariant(
 /** Keys and prefixes that one watch may name. */
 export const WATCH_SELECTORS_MAX = 128;
 /**
- * Bytes of the entries of one answer to a watcher, approximately: an answer ends after the group of writes with which
- * it reaches them. So a watcher holds at most this much of each node, or one group (`GROUP_WIRE_BYTES_MAX`).
+ * Partitions that one question of a watch is about. An answer costs in proportion to that, and a watch of all partitions
+ * gets an answer for each event; but each question costs something by itself, every WATCH_WAIT_MS.
  */
-export const WATCH_REPLY_BYTES = 256 * KIB;
+export const WATCH_QUESTION_PARTITIONS = 16;
+/**
+ * Bytes of the entries of one answer to a watcher, approximately: an answer ends after the group of writes with which
+ * it reaches them. So a watcher holds at most this much of each question, or one group (`GROUP_WIRE_BYTES_MAX`).
+ */
+export const WATCH_REPLY_BYTES = 64 * KIB;
 export const WATCH_REPLY_ENTRIES = 1_000;
 /**
  * What a node keeps of the newest writes of the partitions that somebody watches. Each partition has its share, and

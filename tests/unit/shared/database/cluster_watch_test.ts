@@ -11,7 +11,12 @@ import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import { ClusterDatabase } from "../../../../shared/database/cluster_database.ts";
 import type { Watch } from "../../../../shared/database/database.ts";
-import { WATCH_LOOK_MS, WATCH_PLACES_MAX, WATCHES_MAX } from "../../../../shared/limits/scans.ts";
+import {
+  WATCH_LOOK_MS,
+  WATCH_PLACES_MAX,
+  WATCH_QUESTION_PARTITIONS,
+  WATCHES_MAX,
+} from "../../../../shared/limits/scans.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import { errorReply } from "../../../../shared/operations/operation.ts";
 import type { WirePosition } from "../../../../shared/schema/watch_fields.ts";
@@ -32,10 +37,10 @@ interface Asked {
 }
 
 /** A key of a partition, by its number. */
-function keyIn(partition: number, number = 0): string {
+function keyIn(partition: number, number = 0, partitions = PARTITIONS): string {
   for (let i = 0;; i++) {
     const key = `k${i}`;
-    if (partitionOf(key, PARTITIONS) === partition && number-- === 0) return key;
+    if (partitionOf(key, partitions) === partition && number-- === 0) return key;
   }
 }
 
@@ -151,6 +156,34 @@ Deno.test("ClusterWatch: each primary is asked about its own partitions, and lev
   assertEquals(await watching.lines(), [`put ${y} 3`, "level"]);
   watching.watch.close();
   assertEquals(bench.clock.timers, 0);
+});
+
+Deno.test("ClusterWatch: of many partitions, those of one question are asked about again, and the others' questions stay", async () => {
+  const bench = new Bench();
+  const partitions = Array.from(
+    { length: 64 },
+    () => ({ term: 1, primary: A, inSync: [A], learners: [] }),
+  );
+  bench.map = { ...bench.map, settings: { ...bench.map.settings, partitionCount: 64 }, partitions };
+  const watching = bench.watch({ prefixes: [""] });
+  await bench.clock.run(1);
+  const asked = bench.take();
+  assertEquals(asked.length, 64 / WATCH_QUESTION_PARTITIONS);
+  for (const { message, done } of asked) {
+    done(changes(message.positions.map(([p]): WirePosition => [p, 0, 1])));
+  }
+  assertEquals(await watching.lines(), ["level"]);
+  const questions = bench.take();
+  const first = questions.find(({ message }) => message.positions.some(([p]) => p === 0));
+  const key = keyIn(0, 0, 64);
+  first?.done(changes([[0, 0, 2]], [entry(key, 2)]));
+  assertEquals(await watching.lines(), [`put ${key} 2`]);
+  const again = await bench.one(A);
+  assertEquals(
+    again.message.positions.map(([p]) => p),
+    first?.message.positions.map(([p]) => p),
+  );
+  watching.watch.close();
 });
 
 Deno.test("ClusterWatch: a caller that does not take what came is not asked for", async () => {
