@@ -52,13 +52,11 @@ Deno.test("simulate: an old copy of a node's folder is refused", () =>
 Deno.test("simulate: if memory nodes lose a partition, all heals once it is given up", () =>
   runUntil("partition: forced", true));
 
-for (const seed of [1, 2]) {
-  Deno.test(`simulate: a rolling restart costs no request an error, seed ${seed}`, async () => {
-    const { failure, coverage } = await simulate({ ...STORMS.rolling, seed, scanner: true });
-    assertEquals(failure?.what, undefined);
-    assert(coverage.count("node: started") >= 6);
-  });
-}
+Deno.test("simulate: a rolling restart costs no request an error", async () => {
+  const { failure, coverage } = await simulate({ ...STORMS.rolling, seed: 1, scanner: true });
+  assertEquals(failure?.what, undefined);
+  assert(coverage.count("node: started") >= 6);
+});
 
 Deno.test("simulate: while a node's disk is full, others take its writes within the time that is promised", async () => {
   const { failure, coverage } = await simulate({ ...STORMS.full, seed: 1 });
