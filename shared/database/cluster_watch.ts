@@ -36,6 +36,7 @@ import {
 import {
   BEGINNING,
   fromWirePosition,
+  isBeginning,
   toWirePosition,
   type WatchPosition,
 } from "../watch/watch_position.ts";
@@ -168,10 +169,17 @@ export class ClusterWatch implements Watch {
         : told?.get(partition);
       places.set(partition, newPlace(position));
     }
-    // Rule V8. The token is another cluster's, or of a watch of other keys.
-    const isForeign = token !== undefined &&
-      (told === undefined || [...places.keys()].some((partition) => !told.has(partition)));
-    if (isForeign) this.#reset();
+    // Rule V8. The token is another cluster's, or of a watch of other keys; or not everything that was there had been told,
+    // and of what had been, some may be deleted by now.
+    const isUnfinished = (partition: number) => {
+      const position = told?.get(partition);
+      return position !== undefined && isBeginning(position);
+    };
+    const goesOn = token === undefined ||
+      [...places.keys()].every((partition) =>
+        told?.has(partition) === true && !isUnfinished(partition)
+      );
+    if (!goesOn) this.#reset();
   }
 
   /** Everything is to be told anew. Rule V8. */

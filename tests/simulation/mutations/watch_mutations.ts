@@ -112,6 +112,16 @@ export const WATCH_MUTATIONS: readonly Mutation[] = [
     test: CLUSTER_TEST,
   },
   {
+    name: "watch V8: a token of before level begins without reset",
+    file: "shared/database/cluster_watch.ts",
+    edits: [[
+      "told?.has(partition) === true && !isUnfinished(partition)",
+      "told?.has(partition) === true",
+    ]],
+    seedsMax: 1,
+    test: NODE_TEST,
+  },
+  {
     name: "watch: a token names what comes behind its event as told",
     file: "shared/database/cluster_watch.ts",
     edits: [[

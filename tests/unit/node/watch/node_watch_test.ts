@@ -17,6 +17,7 @@ import { NodeCluster } from "../../../support/worlds/node_cluster.ts";
 function watch(cluster: NodeCluster, request: WatchRequest) {
   const lines: string[] = [];
   let token = "";
+  const tokens: string[] = [];
   const watching = new ClusterWatch({
     clock: cluster.clock,
     router: {
@@ -62,7 +63,7 @@ function watch(cluster: NodeCluster, request: WatchRequest) {
       }
       for (const event of events) {
         const { type, entry } = event;
-        token = event.token();
+        tokens.push(token = event.token());
         if (entry === undefined) lines.push(type);
         else if (isTombstone(entry)) lines.push(`${type} ${entry.key}`);
         else lines.push(`${type} ${entry.key} ${new TextDecoder().decode(entry.value)}`);
@@ -70,7 +71,7 @@ function watch(cluster: NodeCluster, request: WatchRequest) {
       next();
     });
   next();
-  return { lines, token: () => token, close: () => watching.close() };
+  return { lines, tokens, token: () => token, close: () => watching.close() };
 }
 
 const put = (key: string, value: string) => ({ req_type: "put", key, value }) as const;
@@ -203,6 +204,24 @@ Deno.test("watch: a deletion that nobody knows any more is told as reset (rule V
   const after = watch(cluster, { prefixes: [""], token: before.token() });
   await cluster.run(1_000);
   assertEquals(after.lines, ["reset", "put y 1", "level"]);
+  after.close();
+});
+
+Deno.test("watch: a token that was given before level begins with reset (rule V8)", async () => {
+  const cluster = new NodeCluster({ nodes: 1, partitions: 1 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const primary = cluster.config(0).primary ?? "";
+  for (const key of ["a", "b"]) await cluster.ask(primary, put(key, "1"));
+  const before = watch(cluster, { prefixes: [""], snapshot: true });
+  await cluster.run(200);
+  assertEquals(before.lines, ["put a 1", "put b 1", "level"]);
+  before.close();
+  await cluster.ask(primary, { req_type: "delete", key: "a" });
+  // As of the first event: a has been told, b has not.
+  const after = watch(cluster, { prefixes: [""], token: before.tokens[0] });
+  await cluster.run(1_000);
+  assertEquals(after.lines, ["reset", "put b 1", "level"]);
   after.close();
 });
 
