@@ -75,7 +75,7 @@ export class Watcher {
     this.#next();
   }
 
-  /** It goes away no more. */
+  /** It goes away no more, and takes what comes at once: what it is told is to be judged soon. */
   stay(): void {
     this.#stays = true;
     this.#left = Infinity;
@@ -115,7 +115,7 @@ export class Watcher {
   #goOn(): void {
     const { clock, random, slow } = this.#deps;
     if (this.#stopped) return;
-    if (!slow) return this.#next();
+    if (!slow || this.#stays) return this.#next();
     if (--this.#left > 0) {
       this.#timer = clock.setTimer(randomBelow(random, SLOW_MS), () => this.#next());
       return;
