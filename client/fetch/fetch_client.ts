@@ -8,6 +8,8 @@
  */
 import { type ErrorCode, isErrorCode, KvError } from "../../shared/base/errors.ts";
 import { keyOfBase64, percentEncoded, quotedKey } from "../../shared/base/key_text.ts";
+import { SystemRandom } from "../../shared/platform/random.ts";
+import { backoffMs } from "../../shared/scheduling/backoff.ts";
 
 /** How to reach a cluster. */
 export interface FetchOptions {
@@ -91,6 +93,7 @@ export class FetchKv {
   readonly #authorization: Record<string, string>;
   /** The address that answered last. */
   #at = 0;
+  readonly #random = new SystemRandom();
 
   /** Use {@linkcode fetchKv}. */
   constructor(options: FetchOptions) {
@@ -320,16 +323,16 @@ export class FetchKv {
   }
 
   async #repeat(sent: Sent, signal: AbortSignal): Promise<Answer> {
-    let pauseMs = PAUSE_MS_MIN;
     for (let failed = 1;; failed++) {
       const answer = await this.#attempt(sent, signal);
       if (!(answer instanceof KvError)) return answer;
       this.#at++;
       if (!answer.retryable || signal.aborted) throw answer;
+      // All of them in a row, and then a pause.
       if (failed % this.#urls.length !== 0) continue;
-      await pause(pauseMs, signal);
+      const rounds = failed / this.#urls.length;
+      await pause(backoffMs(PAUSE_MS_MIN, PAUSE_MS_MAX, rounds - 1, this.#random), signal);
       if (signal.aborted) throw answer;
-      pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX);
     }
   }
 

@@ -74,6 +74,8 @@ export class PeerLink {
   #retryTimer: Timer | undefined;
   #pingTimer: Timer | undefined;
   #failures = 0;
+  /** Why the peer did not take the connection that is being opened. */
+  #refusal: string | undefined;
   #heardMs = 0;
   #closed = false;
   #parts = new Map<number, Part>();
@@ -274,12 +276,13 @@ export class PeerLink {
         this.#handlers.onUp(this.node);
       }
     } else if (message.req_type === "error") {
-      this.#deps.log.warn("peer refused", {
-        node: this.node,
-        code: message.code,
-        message: message.message,
-      });
-      if (!this.#up) this.#connection?.close();
+      const { code, message: why } = message;
+      if (this.#up) this.#deps.log.warn("peer refused", { node: this.node, code, message: why });
+      else {
+        // It is tried again, and its reason is in the log with the number of attempts.
+        this.#refusal = `it refused: ${code}: ${why}`;
+        this.#connection?.close();
+      }
     } else if (goes(message, "upstream")) this.#handlers.onMessage(message, this.node);
     else {
       this.#deps.log.warn("a peer answered what no peer answers", {
@@ -301,7 +304,8 @@ export class PeerLink {
     this.#reconnect();
   }
 
-  #reconnect(delayMs?: number, reason = "it ended the connection"): void {
+  #reconnect(delayMs?: number, reason = this.#refusal ?? "it ended the connection"): void {
+    this.#refusal = undefined;
     if (this.#closed) return;
     this.#retryTimer?.cancel();
     this.#abandon?.();

@@ -136,29 +136,56 @@ async function withImportMap<T>(
 /** What the code as it is does with a seed, and kind of storm: undefined if it passes. */
 export type Unseeded = Map<string, string | undefined>;
 
-/** Runs the mutation's seeds until one fails that the code as it is passes. */
+/**
+ * Runs the mutation's seeds until one fails that the code as it is passes.
+ *
+ * @param known a seed that has found it before; it is tried first, then the others in order
+ */
 export async function findMutation(
   mutation: Mutation,
   from: number,
   unseeded: Unseeded,
+  known?: number,
 ): Promise<MutationResult> {
   if (mutation.test !== undefined) return await findByTest(mutation, mutation.test);
   let elapsedMs = 0;
-  for (let done = 0; done < mutation.seedsMax;) {
-    const result = await runMutation(mutation, from + done, mutation.seedsMax - done);
+  /** The next seed that fails with the mistake, of those from `seed` on. */
+  const next = async (seed: number, seeds: number) => {
+    const result = await runMutation(mutation, seed, seeds);
     elapsedMs += result.elapsedMs;
-    if (result.foundAfter === undefined) break;
-    done += result.foundAfter;
-    const seed = from + done - 1;
-    const { storm } = mutation;
-    const name = `${seed}${storm === undefined ? "" : ` (${storm})`}`;
-    if (!unseeded.has(name)) {
-      const { what } = await runMutation(undefined, seed, 1, storm);
-      unseeded.set(name, what);
+    return result.foundAfter === undefined
+      ? undefined
+      : { seed: seed + result.foundAfter - 1, what: result.what };
+  };
+  const found = ({ seed, what }: { seed: number; what: string | undefined }) => ({
+    foundAfter: seed - from + 1,
+    what,
+    elapsedMs,
+  });
+  if (known !== undefined && known >= from && known < from + mutation.seedsMax) {
+    const failing = await next(known, 1);
+    if (failing !== undefined && await passesUnseeded(mutation, known, unseeded)) {
+      return found(failing);
     }
-    if (unseeded.get(name) === undefined) return { ...result, foundAfter: done, elapsedMs };
+  }
+  for (let done = 0; done < mutation.seedsMax;) {
+    const failing = await next(from + done, mutation.seedsMax - done);
+    if (failing === undefined) break;
+    if (await passesUnseeded(mutation, failing.seed, unseeded)) return found(failing);
+    done = failing.seed - from + 1;
   }
   return { foundAfter: undefined, what: undefined, elapsedMs };
+}
+
+/** Whether the code as it is passes a seed. */
+async function passesUnseeded(
+  { storm }: Mutation,
+  seed: number,
+  unseeded: Unseeded,
+): Promise<boolean> {
+  const name = `${seed}${storm === undefined ? "" : ` (${storm})`}`;
+  if (!unseeded.has(name)) unseeded.set(name, (await runMutation(undefined, seed, 1, storm)).what);
+  return unseeded.get(name) === undefined;
 }
 
 /** The repository's own import map, with what `links` of deno.json say, and the changed file. */

@@ -3,7 +3,10 @@
  * those that are said to be harmless, which no seed may find.
  * A seed that fails with the code as it is proves nothing and is passed over; it is reported.
  *
- *     deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]
+ *     deno task sim:mutations [--from 1] [--jobs 2] [--remember] [WORDS OF A NAME…]
+ *
+ * The seed that has found a mistake before, of `found_seeds.json`, is tried first; `--remember` writes those of this run
+ * there, and `--from` leaves the file aside.
  *
  * @module
  */
@@ -13,12 +16,19 @@ import { MUTATIONS } from "./mutations.ts";
 import { REGISTER_MUTATIONS } from "./register_mutations.ts";
 import { findMutation, type Unseeded } from "./mutation_run.ts";
 
-const USAGE = "usage: deno task sim:mutations [--from 1] [--jobs 2] [WORDS OF A NAME…]";
+const USAGE =
+  "usage: deno task sim:mutations [--from 1] [--jobs 2] [--remember] [WORDS OF A NAME…]";
+const KNOWN_FILE = new URL("found_seeds.json", import.meta.url);
 
 async function main(args: string[]): Promise<number> {
   if (showUsage(args, USAGE)) return 0;
-  const flags = parseArgs(args, { string: ["from", "jobs"], default: { from: "1", jobs: "2" } });
-  const from = Number(flags.from);
+  const flags = parseArgs(args, {
+    string: ["from", "jobs"],
+    boolean: ["remember"],
+    default: { jobs: "2" },
+  });
+  const from = Number(flags.from ?? "1");
+  const known: Record<string, number> = JSON.parse(await Deno.readTextFile(KNOWN_FILE));
   const words = flags._.map(String);
   const chosen = [...MUTATIONS, ...REGISTER_MUTATIONS].filter(({ name }) =>
     words.every((word) => name.includes(word))
@@ -37,13 +47,15 @@ async function main(args: string[]): Promise<number> {
       const storm = test === undefined ? mutation.storm ?? "all kinds" : `test: ${test}`;
       let result;
       try {
-        result = await findMutation(mutation, from, unseeded);
+        const seed = flags.from === undefined ? known[name] : undefined;
+        result = await findMutation(mutation, from, unseeded, seed);
       } catch (error) {
         missed++;
         console.log(`MISSED  ${error instanceof Error ? error.message : error}`);
         continue;
       }
       const { foundAfter, what, elapsedMs } = result;
+      if (foundAfter !== undefined && test === undefined) known[name] = from + foundAfter - 1;
       rows.set(name, `| ${name} | ${storm} | ${seedsMax} | ${foundAfter ?? "-"} |`);
       const seconds = (elapsedMs / 1000).toFixed(0);
       if (harmless !== undefined && foundAfter === undefined) {
@@ -64,6 +76,15 @@ async function main(args: string[]): Promise<number> {
     }
   };
   await Promise.all(Array.from({ length: Number(flags.jobs) }, work));
+  if (flags.remember) {
+    const names = Object.keys(known).toSorted();
+    const text = JSON.stringify(
+      Object.fromEntries(names.map((name) => [name, known[name]])),
+      null,
+      2,
+    );
+    await Deno.writeTextFile(KNOWN_FILE, `${text}\n`);
+  }
   console.log(
     `${
       chosen.length - missed

@@ -84,6 +84,8 @@ class Bench {
   readonly events: string[] = [];
   readonly heard: Message[] = [];
   readonly logged: string[] = [];
+  /** The reasons that were logged. */
+  readonly reasons: unknown[] = [];
 
   /** A link from host "a", at whose other end somebody may listen. */
   link(queueBytesMax?: number): PeerLink {
@@ -94,7 +96,10 @@ class Bench {
         transport: this.network.transport("a"),
         log: {
           ...NO_LOG,
-          warn: (event, fields) => this.logged.push(`${event}: ${fields?.attempts}`),
+          warn: (event, fields) => {
+            this.logged.push(`${event}: ${fields?.attempts}`);
+            this.reasons.push(fields?.reason);
+          },
           info: (event) => this.logged.push(event),
         },
         self: "node-a",
@@ -310,6 +315,10 @@ Deno.test("PeerLink: a peer that refuses is asked again, ever more rarely, and n
   assertEquals([link.isUp, bench.events], [false, []]);
   const fewest = 20_000 / (PEER_RECONNECT_MS_MAX + 20);
   assert(refused > fewest - 1 && refused < 4 * fewest, `${refused} attempts in 20 s`);
+  // Its reason is told with the others, and not at each attempt.
+  assertEquals(bench.logged[0], "a peer cannot be reached; trying again until it can: 3");
+  assertEquals(bench.reasons[0], "it refused: wrong_cluster: not ours");
+  assert(bench.logged.length < 6, `${bench.logged.length} lines`);
   link.close();
 });
 
