@@ -9,6 +9,7 @@
  * @module
  */
 import fc from "fast-check";
+import { DENOKV_STREAMS } from "./denokv_cases.ts";
 import { HTTP_STREAMS } from "./http_cases.ts";
 import { RESP_STREAMS } from "./resp_cases.ts";
 import { Finding, type FrontEnd, Target } from "./target.ts";
@@ -31,6 +32,13 @@ export const ATTACKS: readonly Attack[] = [
   { name: "peer", frontEnd: "node", cases: PEER_LINES, answers: true, whyWrong: whyNoWire },
   { name: "resp", frontEnd: "node", cases: RESP_STREAMS, answers: true, whyWrong: whyNoResp },
   { name: "http", frontEnd: "node http", cases: HTTP_STREAMS, answers: true, whyWrong: whyNoHttp },
+  {
+    name: "denokv",
+    frontEnd: "node http",
+    cases: DENOKV_STREAMS,
+    answers: true,
+    whyWrong: whyNoHttp,
+  },
   {
     name: "gateway",
     frontEnd: "coordinator",

@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { Address } from "../../shared/platform/transport.ts";
 import { askJson } from "../../tools/json_probe.ts";
+import { DENOKV_ID_SLOT, DENOKV_PATH } from "./denokv_cases.ts";
 import { joined } from "./hostile.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 
@@ -31,6 +33,8 @@ export class Finding extends Error {
 /** A coordinator and two nodes, each partition on both. */
 export class Target implements AsyncDisposable {
   #cluster: TestCluster;
+  /** Of Deno KV's database; asked for when it is needed first. */
+  #denoKvId: Uint8Array | undefined;
 
   private constructor(cluster: TestCluster) {
     this.#cluster = cluster;
@@ -44,10 +48,12 @@ export class Target implements AsyncDisposable {
   async renew(): Promise<void> {
     await this.#cluster[Symbol.asyncDispose]();
     this.#cluster = await startCluster();
+    this.#denoKvId = undefined;
   }
 
   /** Sends bytes over a connection of their own, ends it, and gives what was answered by then. */
-  async send(frontEnd: FrontEnd, bytes: Uint8Array): Promise<Uint8Array> {
+  async send(frontEnd: FrontEnd, input: Uint8Array): Promise<Uint8Array> {
+    const bytes = await this.#withDenoKvId(input);
     const address = this.#address(frontEnd);
     if (frontEnd === "heartbeats" || frontEnd === "discovery") {
       const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
@@ -73,6 +79,29 @@ export class Target implements AsyncDisposable {
     close();
     if (late) throw new Finding(`${frontEnd}: neither answered nor closed within ${WAIT_MS} ms`);
     return reply;
+  }
+
+  /** The input, with the id of Deno KV's database where it is to be. */
+  async #withDenoKvId(input: Uint8Array): Promise<Uint8Array> {
+    const slot = Buffer.from(DENOKV_ID_SLOT);
+    const bytes = Buffer.from(input);
+    for (let at = bytes.indexOf(slot); at >= 0; at = bytes.indexOf(slot, at + slot.length)) {
+      this.#denoKvId ??= await this.#askDenoKvId();
+      bytes.set(this.#denoKvId, at);
+    }
+    return bytes;
+  }
+
+  async #askDenoKvId(): Promise<Uint8Array> {
+    const { host, port } = this.#address("node http");
+    const response = await fetch(`http://${host}:${port}${DENOKV_PATH}`, {
+      method: "POST",
+      headers: { authorization: "Bearer any" },
+      body: JSON.stringify({ supportedVersions: [3] }),
+    });
+    const { databaseId } = await response.json() as { databaseId: string };
+    if (databaseId.length !== DENOKV_ID_SLOT.length) throw new Error(`an id is ${databaseId}`);
+    return Buffer.from(databaseId);
   }
 
   /** @throws {Finding} if a process is gone, or a stranger to all of it is not served */
