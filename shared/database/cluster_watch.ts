@@ -97,8 +97,9 @@ export class ClusterWatch implements Watch {
   #error: Message<"error"> | undefined;
   #waiting: ((events: readonly WatchedEvent[] | Message<"error">) => void) | undefined;
   #levelTold = false;
-  /** How often it has begun anew since it was last level. */
+  /** How often it has begun anew, one time soon after the other; and when it last did. */
   #resets = 0;
+  #resetMs = -Infinity;
   #closed = false;
   #scheduled = false;
   #lookTimer: Timer | undefined;
@@ -186,10 +187,13 @@ export class ClusterWatch implements Watch {
   #reset(): void {
     // A node that has nothing else to say is not asked all the time.
     const { clock, random } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#resetMs > WATCH_WAIT_MS) this.#resets = 0;
+    this.#resetMs = nowMs;
     const pauseMs = this.#resets++ === 0
       ? 0
       : backoffMs(RETRY_MS_MIN, RETRY_MS_MAX, this.#resets - 2, random);
-    const notBeforeMs = clock.monotonicMs() + pauseMs;
+    const notBeforeMs = nowMs + pauseMs;
     for (const partition of this.#places?.keys() ?? []) {
       this.#places?.set(partition, { ...newPlace(BEGINNING), notBeforeMs });
     }
@@ -394,7 +398,6 @@ export class ClusterWatch implements Watch {
     for (const answer of this.#answers.splice(0)) this.#takeAnswer(answer, batch);
     if (!this.#levelTold && this.#isLevel()) {
       this.#levelTold = true;
-      this.#resets = 0;
       batch.add("level");
     }
     if (batch.events.length === 0 && this.#levelTold && silentMs >= WATCH_WAIT_MS) {
