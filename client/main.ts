@@ -169,6 +169,7 @@ async function connectAs(run: ClientRun): Promise<KvClient> {
   const isFor = named !== undefined || addresses.includes(formatAddress(found.address));
   const defaults = {
     ...(isFor ? credentials : {}),
+    database: config.database,
     timeoutMs: config.timeoutMs,
     consistency: config.consistency,
     acks: config.acks,

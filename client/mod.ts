@@ -63,11 +63,13 @@ export type {
   StandardSchema,
 } from "./library/collection.ts";
 export type { DebugListener, Tracer, TraceSpan } from "./calls/call_trace.ts";
+export type { DatabaseDocument } from "../shared/cluster/databases.ts";
 export type { ClientEvent } from "./calls/client_events.ts";
 export type { ManyResult } from "./library/many.ts";
 export type {
   CallOptions,
   ClientLogin,
+  CreateDatabaseOptions,
   DeleteOptions,
   ExpireOptions,
   ForcedPartition,

@@ -80,6 +80,8 @@ export class ActiveCoordinator implements HeartbeatTaker {
   readonly #composer: DocumentComposer;
   readonly #suspensions: SuspensionWatch;
   #published: ClusterMap | undefined;
+  /** Who waits for the map of an epoch. */
+  readonly #awaited: { readonly epoch: number; readonly done: (map: ClusterMap) => void }[] = [];
   /** Refuses a change of users that is under way. */
   #refuseChange: ((error: KvError) => void) | undefined;
   #closed = false;
@@ -165,7 +167,7 @@ export class ActiveCoordinator implements HeartbeatTaker {
     if (this.#closed) return NOTHING_TO_DO;
     const ready = this.#controller.step(input, this.#deps.clock.monotonicMs());
     writeLog(this.#log, ready.log);
-    if (ready.published !== undefined) this.#published = ready.published;
+    if (ready.published !== undefined) this.#onPublished(ready.published);
     for (const { sessions, message } of ready.messages) this.sessions.send(sessions, message);
     for (const session of ready.closed) this.sessions.close(session);
     const { document } = ready;
@@ -181,6 +183,20 @@ export class ActiveCoordinator implements HeartbeatTaker {
     const ready = this.step(input);
     if (ready.refusal !== undefined) throw ready.refusal;
     return ready;
+  }
+
+  /** Calls back with the map of this epoch, or a later one, once it is published; not at all if it never is. */
+  whenPublished(epoch: number, done: (map: ClusterMap) => void): void {
+    if (this.#published !== undefined && this.#published.epoch >= epoch) done(this.#published);
+    else this.#awaited.push({ epoch, done });
+  }
+
+  #onPublished(map: ClusterMap): void {
+    this.#published = map;
+    const due = this.#awaited.filter(({ epoch }) => epoch <= map.epoch);
+    if (due.length === 0) return;
+    this.#awaited.splice(0, Infinity, ...this.#awaited.filter(({ epoch }) => epoch > map.epoch));
+    for (const { done } of due) done(map);
   }
 
   /** It is not active any more: the nodes look for the next one. */

@@ -7,7 +7,14 @@
 import { invariant, KvError } from "../shared/base/errors.ts";
 import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
+import {
+  databaseDocument,
+  databaseListing,
+  databaseOrderOf,
+  findDatabase,
+} from "../shared/cluster/databases.ts";
 import { forUser } from "../shared/database/for_user.ts";
+import { namedRequest } from "../shared/database/named_request.ts";
 import { FORCE_WAIT_MS } from "../shared/limits/membership.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
 import type { MetricSet } from "../shared/metrics/metric_set.ts";
@@ -33,6 +40,7 @@ import {
 } from "../shared/wire/messages.ts";
 import { userOf } from "../shared/wire/on_behalf.ts";
 import type { ActiveCoordinator, SecurityOffice } from "./active_coordinator.ts";
+import type { Input } from "./controller/input.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 
 /** What requests need of the coordinator. */
@@ -75,6 +83,8 @@ export class ClientRequests {
   /** @throws {KvError} which is the answer */
   take(request: Request, reply: ReplyTo, connection: Connection): void {
     const owner = this.#owner;
+    const named = namedRequest(request, owner.gateway.database.map());
+    if (named !== undefined) return this.take(named.request, named.replyTo(reply), connection);
     const { gateway, clock } = owner;
     admitRequest(request, connection, owner.logins);
     if (isForActive(request) && !owner.isActive) {
@@ -97,6 +107,22 @@ export class ClientRequests {
         return this.#onForce(request, reply, connection);
       case "forget_node":
         return this.#onForgetNode(request, reply, connection);
+      case "databases":
+        return reply({
+          req_type: "result",
+          result: databaseListing(owner.publishedMap(request.req_type).databases),
+        });
+      case "database_create":
+        return this.#changeDatabases(request.database, reply, request, {
+          type: "create_database",
+          order: databaseOrderOf(request),
+          ifAbsent: request.if_absent === true,
+        });
+      case "database_drop":
+        return this.#changeDatabases(request.database, reply, request, {
+          type: "drop_database",
+          name: request.database,
+        });
       case "coordinators":
         return reply({ req_type: "result", result: owner.coordinators() });
       case "coordinators_change":
@@ -121,6 +147,7 @@ export class ClientRequests {
       case "watch_node":
       case "watch":
       case "unwatch":
+      case "database_usage":
       case "pubsub":
         throw new KvError(
           "bad_request",
@@ -215,6 +242,23 @@ export class ClientRequests {
     this.#order(message, { reply: revoking, connection }, force, (active) => {
       forced = active.ask({ type: "forget_node", node, force }).forced;
       return { node, forced };
+    });
+  }
+
+  /** Answers when the map that has it is durable: the database as it is by then, or as it was before it went. */
+  #changeDatabases(
+    name: string,
+    reply: ReplyTo,
+    { req_type: what }: Request,
+    input: Extract<Input, { type: "create_database" | "drop_database" }>,
+  ): void {
+    const active = this.#owner.active(what);
+    const before = findDatabase(this.#owner.publishedMap(what).databases, name);
+    const { orderedEpoch } = active.ask(input);
+    this.#owner.log.info("a database is changed", { database: name, order: what });
+    active.whenPublished(orderedEpoch, ({ databases }) => {
+      const about = findDatabase(databases, name) ?? before;
+      reply({ req_type: "result", result: about === undefined ? {} : databaseDocument(about) });
     });
   }
 

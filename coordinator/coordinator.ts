@@ -150,6 +150,9 @@ export class Coordinator {
     this.#security = security;
     this.#secured = options.secured ?? security !== undefined;
     this.#logins = security === undefined ? undefined : new WireLogins(security.access);
+    if (security !== undefined) {
+      security.access.databases = () => this.#gateway.database.map()?.databases;
+    }
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
     const watch = new ClusterWatch(deps.clock, {

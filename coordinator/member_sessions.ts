@@ -12,6 +12,7 @@
  */
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import { KvError } from "../shared/base/errors.ts";
+import { databaseOrderOf } from "../shared/cluster/databases.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { MemberName } from "../shared/platform/member_identity.ts";
 import type { Random } from "../shared/platform/random.ts";
@@ -216,6 +217,19 @@ export class MemberSessions {
       case "disk":
         this.#owner.step({ type: "disk", session, writable: message.writable });
         return;
+      case "database_wanted": {
+        const { database: name } = message;
+        const { refusal } = this.#owner.step(
+          message.drop === true
+            ? { type: "drop_database", name }
+            : { type: "create_database", order: databaseOrderOf(message), ifAbsent: true },
+        );
+        // It may have been asked for twice.
+        if (refusal !== undefined && refusal.code !== "no_database") {
+          this.#log.warn("the databases cannot be changed", { error: refusal.message });
+        }
+        return;
+      }
       case "leave":
         this.#owner.step({ type: "leave", session, stopping: message.stopping === true });
         return;

@@ -14,7 +14,7 @@ import {
   type NodeId,
   whyNoPrimary,
 } from "../shared/cluster/cluster_map.ts";
-import type { KvError } from "../shared/base/errors.ts";
+import { failureOf, type KvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
@@ -30,22 +30,33 @@ import type { MetricSet } from "../shared/metrics/metric_set.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { PeerHandlers } from "../shared/server/peer_server.ts";
-import type {
-  DownstreamMessage,
-  HeldPartition,
-  Message,
-  PartRequest,
-  Reply,
-  ReplyTo,
-  RoutedRequest,
+import {
+  type DownstreamMessage,
+  type HeldPartition,
+  isPartRequest,
+  type Message,
+  type PartRequest,
+  type Reply,
+  type ReplyTo,
+  type RoutedRequest,
 } from "../shared/wire/messages.ts";
+import {
+  databaseNumberOf,
+  databaseOfNumber,
+  type DatabaseUsage,
+  whyNotServed,
+} from "../shared/cluster/databases.ts";
+import type { ReadRange } from "../shared/operations/ranges.ts";
+import type { VersionCheck } from "../shared/operations/transaction.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
 import { WorkScheduler } from "../shared/scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
 import { ResyncCounts } from "./replication/resync_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
+import { DroppedDatabases } from "./maintenance/dropped_databases.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
+import { DatabaseQuotas, type Growth, growthOf } from "./server/database_quotas.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
 import { DiskHealth } from "./maintenance/disk_health.ts";
 import { Compaction } from "./maintenance/compaction.ts";
@@ -132,6 +143,10 @@ export class Node {
   readonly #snapshots: BackupSnapshots;
   readonly #scrubber: Scrubber;
   readonly #expiry: ExpirySweep;
+  readonly #dropped: DroppedDatabases;
+  readonly #quotas: DatabaseQuotas;
+  /** Asks all other nodes for what their partitions have of databases; set by whoever can reach them. */
+  askUsage: (done: (usages: readonly DatabaseUsage[]) => void) => void = (done) => done([]);
   readonly #compaction: Compaction;
   readonly #timers: Timer[] = [];
   #map: ClusterMap | undefined;
@@ -250,11 +265,24 @@ export class Node {
       liveBytes: (partition) => this.#replicas.liveBytes(partition),
     });
     this.#expiry = new ExpirySweep(retries, clock, () => this.#replicas.primaries());
+    this.#quotas = new DatabaseQuotas({
+      nowMs: () => clock.monotonicMs(),
+      own: (number) => this.#ownUsage(number),
+      nodes: () => this.#map?.nodes.length ?? 1,
+      askOthers: (done) => this.askUsage(done),
+    });
+    this.#dropped = new DroppedDatabases(
+      retries,
+      clock,
+      () => this.#replicas.primaries(),
+      () => this.#map?.databases,
+    );
     this.scans = new NodeScans({
       work: this.work,
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       primary: (partition) => this.#replicas.get(partition)?.primary,
+      databases: () => this.#map?.databases,
       onDamaged: (partition, error) =>
         this.#replicas.get(partition)?.onReadFailed("scan", error) ?? true,
     });
@@ -376,10 +404,35 @@ export class Node {
       );
       return;
     }
+    const refusal = whyNoDatabase(request, map);
+    if (refusal !== undefined) {
+      reply(refusal);
+      return;
+    }
     const partition = partitionOf(request.key, map.settings.partitionCount);
     const replica = this.#replicas.get(partition);
-    if (replica === undefined) reply(this.#notPrimary(partition));
-    else replica.execute(request, reply);
+    if (replica === undefined) return reply(this.#notPrimary(partition));
+    const database = databaseOfNumber(map.databases, databaseNumberOf(request.key) ?? 0);
+    const hasQuota = database?.maxKeys !== undefined || database?.maxBytes !== undefined;
+    // What is a part of a transaction was judged with it.
+    if (database === undefined || !hasQuota || isPartRequest(request) || !replica.primary) {
+      return replica.execute(request, reply);
+    }
+    const find = (key: string) => {
+      const home = this.#replicas.get(partitionOf(key, map.settings.partitionCount));
+      try {
+        return home?.primary?.store.get(key);
+      } catch (error) {
+        // The request meets it again, and is answered so.
+        failureOf(error);
+        return undefined;
+      }
+    };
+    const growth = growthOf(request, find, this.#deps.clock.wallMs());
+    this.#quotas.admit(database, growth, request.req_type, (refusal) => {
+      if (refusal === undefined) replica.execute(request, reply);
+      else reply(refusal);
+    });
   }
 
   /** A page of a snapshot of a partition, for backups. */
@@ -439,6 +492,7 @@ export class Node {
     this.#confirmations.tick(nowMs);
     this.#compareDigests();
     this.#expiry.tick();
+    this.#dropped.tick();
     this.#compaction.tick(nowMs);
     this.scans.tick(nowMs);
     this.watch.tick(nowMs);
@@ -556,6 +610,34 @@ export class Node {
     });
   }
 
+  #ownUsage(number: number): Growth {
+    let keys = 0;
+    let bytes = 0;
+    for (const { store: { databases } } of this.#replicas.primaries()) {
+      const tally = databases.of(number);
+      keys += tally.keys;
+      bytes += tally.bytes;
+    }
+    return { keys, bytes };
+  }
+
+  /** What named databases have in the partitions that this node is primary of. */
+  databaseUsage(): DatabaseUsage {
+    const sums = new Map<number, { keys: number; bytes: number }>();
+    let known = true;
+    for (const { store: { databases } } of this.#replicas.primaries()) {
+      known &&= databases.known;
+      for (const [number, { keys, bytes }] of databases.all) {
+        const sum = sums.get(number) ?? { keys: 0, bytes: 0 };
+        sums.set(number, { keys: sum.keys + keys, bytes: sum.bytes + bytes });
+      }
+    }
+    return {
+      known,
+      databases: [...sums].map(([number, { keys, bytes }]) => [number, keys, bytes] as const),
+    };
+  }
+
   /** One partition's state on this node, for tests and for `stats` of a partition. */
   partition(partition: number): Replica | undefined {
     return this.#replicas.get(partition);
@@ -569,7 +651,33 @@ export class Node {
     this.#owner.transfers.close();
     this.#snapshots.closeAll();
     this.#expiry.stop();
+    this.#dropped.stop();
     this.#compaction.stop();
     await this.#deps.queue.close();
   }
+}
+
+/** Why a request is refused that names keys of a named database; undefined if it is not. Rule W11. */
+function whyNoDatabase(request: RoutedRequest, { databases }: ClusterMap): Reply | undefined {
+  const { req_type: what } = request;
+  // A transaction that was begun before the database was dropped comes to its end.
+  if (what === "finish_part" || what === "transaction_status") return undefined;
+  for (const key of namedKeysOf(request)) {
+    const why = whyNotServed(key, databases);
+    if (why !== undefined) return errorReply(why.code, `${what}: ${why.message}`);
+  }
+  return undefined;
+}
+
+/** All keys of a request, and those at which its ranges begin. */
+function* namedKeysOf(request: RoutedRequest): Generator<string, void, void> {
+  yield request.key;
+  const { requests, checks, ranges } = request as {
+    readonly requests?: readonly { readonly key: string }[];
+    readonly checks?: readonly VersionCheck[] | null;
+    readonly ranges?: readonly ReadRange[];
+  };
+  for (const { key } of requests ?? []) yield key;
+  for (const [key] of checks ?? []) yield key;
+  for (const { start } of ranges ?? []) yield start;
 }

@@ -7,6 +7,7 @@
  */
 import { isDamage, messageOf } from "../shared/base/errors.ts";
 import type { ClusterMap, NodeId } from "../shared/cluster/cluster_map.ts";
+import type { DatabaseList } from "../shared/cluster/databases.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type OpenedPartitions, openPartitionStores } from "./storage/partition_store.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -22,6 +23,10 @@ export interface NodeFolder {
   readonly keptMap: ClusterMap | undefined;
   /** Keeps a map durably, replacing the one before. Calls must not overlap. */
   keepMap(map: ClusterMap): Promise<void>;
+  /** The databases of a node that is a cluster by itself; a coordinator keeps those of other clusters. */
+  readonly databases?: DatabaseList | undefined;
+  /** Keeps them durably, where anything is durable. Calls must not overlap. */
+  keepDatabases?(databases: DatabaseList): Promise<void>;
   /** Notes durably which cluster the data belongs to, before any of it is written. */
   joinCluster(clusterId: string, partitionCount: number): Promise<void>;
   /** The database was repaired when it was opened, and it has not been checked yet what was lost. */

@@ -8,7 +8,14 @@
 import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
-import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
+import {
+  type DatabaseList,
+  findDatabase,
+  NO_DATABASES,
+  withDatabase,
+  withoutDatabase,
+} from "../shared/cluster/databases.ts";
+import { failureOf, invariant, isDamage, KvError } from "../shared/base/errors.ts";
 import { STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
@@ -38,6 +45,7 @@ import { Node } from "./node.ts";
 import { type NodeFolder, openData } from "./node_folder.ts";
 import { type FsyncMode, GroupCommit } from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
+import type { DatabaseWish } from "./server/database_directory.ts";
 import { NodeServer } from "./server/node_server.ts";
 import {
   joinStandalone,
@@ -138,6 +146,7 @@ export class NodeRuntime {
   readonly #requestMetrics: RequestMetrics;
   readonly #process: ProcessSite | undefined;
   readonly #folder: NodeFolder;
+  #databasesChanged: Promise<unknown> = Promise.resolve();
   readonly #router: Router;
   readonly #session: CoordinatorSession | undefined;
   readonly #heartbeats: HeartbeatSender | undefined;
@@ -291,11 +300,18 @@ export class NodeRuntime {
       access: options.secured?.access,
       requestMetrics: this.#requestMetrics,
       metrics: () => this.metrics(),
+      databases: {
+        want: (wish) => this.#wantDatabase(wish),
+        ...("standalone" in options.cluster
+          ? { change: (change) => this.#changeDatabases(change) }
+          : {}),
+      },
       stats: () =>
         options.secured === undefined || this.#heartbeats === undefined
           ? {}
           : { refused_acknowledgements: this.#heartbeats.refused },
     });
+    node.askUsage = (done) => this.server.askUsage(done);
     this.#frontEnd = this.#makeFrontEnd(options, admission);
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     if ("standalone" in options.cluster) return;
@@ -447,6 +463,7 @@ export class NodeRuntime {
     this.#adopt(standaloneMap({
       clusterId,
       partitionCount,
+      databases: this.#folder.databases,
       node: {
         id: nodeId,
         ...this.#advertised(options),
@@ -464,8 +481,54 @@ export class NodeRuntime {
     return { host, port, zone: options.zone ?? host };
   }
 
+  /** A database is to be made or dropped for a client. */
+  #wantDatabase(wish: DatabaseWish): void {
+    if (this.#session !== undefined) {
+      this.#session.send(
+        "drop" in wish ? { req_type: "database_wanted", database: wish.drop, drop: true } : {
+          req_type: "database_wanted",
+          database: wish.make.name,
+          together: wish.make.together,
+          max_keys: wish.make.maxKeys,
+          max_bytes: wish.make.maxBytes,
+        },
+      );
+      return;
+    }
+    this.#changeDatabases((databases) => {
+      if ("drop" in wish) {
+        const isThere = findDatabase(databases, wish.drop) !== undefined;
+        return isThere ? withoutDatabase(databases, wish.drop) : databases;
+      }
+      const isThere = findDatabase(databases, wish.make.name) !== undefined;
+      return isThere ? databases : withDatabase(databases, wish.make);
+    }).catch((error) => {
+      this.#log.warn("the databases cannot be changed", { error: failureOf(error).message });
+    });
+  }
+
+  /**
+   * Changes the databases of a node that is a cluster by itself.
+   *
+   * @throws {KvError} what `change` throws; `storage_failed`
+   */
+  #changeDatabases(change: (databases: DatabaseList) => DatabaseList): Promise<void> {
+    // One after the other: the folder is written by one at a time.
+    const turn = this.#databasesChanged.then(async () => {
+      const map = this.node.map();
+      invariant(map !== undefined, "a node that is a cluster by itself has a map");
+      const databases = change(map.databases ?? NO_DATABASES);
+      if (databases === map.databases) return;
+      await this.#folder.keepDatabases?.(databases);
+      this.#adopt({ ...map, epoch: map.epoch + 1, databases });
+    });
+    this.#databasesChanged = turn.catch(failureOf);
+    return turn;
+  }
+
   #adopt(map: ClusterMap): void {
     this.node.applyMap(map);
+    this.server.onMap(map);
     this.#mapKeeper?.keep(map);
     this.#router.adopt(map);
   }
@@ -488,6 +551,7 @@ export class NodeRuntime {
       metrics: () => this.metrics(),
       snapshot: () => watch.snapshot(),
       database: this.server.database,
+      databases: this.server.databases,
       requests: admission.requests,
       access: this.#access,
     }, options.origins ?? NO_ORIGINS);

@@ -11,10 +11,12 @@ import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { bytesOfKey, keyOfBytes } from "../../shared/base/key_text.ts";
+import type { DatabaseDocument } from "../../shared/cluster/databases.ts";
 import { BACKUP_FRAME_BYTES_MAX } from "../../shared/limits/backup.ts";
 
-/** The layout that this code writes, and the newest that it reads. */
+/** The layout of a backup without named databases, and the one with them, which is the newest that this code reads. */
 export const BACKUP_FORMAT = 1;
+export const BACKUP_FORMAT_NAMED = 2;
 
 /** How a file begins: a byte that no text has, a name, and line ends that a text transfer would change. */
 export const MAGIC: Uint8Array = Uint8Array.of(0x89, 0x4b, 0x56, 0x42, 0x0d, 0x0a, 0x1a, 0x0a);
@@ -39,6 +41,8 @@ export interface BackupHeader {
   readonly createdMs: number;
   /** Version of the program that wrote it. */
   readonly program: string;
+  /** The databases besides `default` when the backup began; absent: none. Their keys are stored keys. */
+  readonly databases?: readonly DatabaseDocument[];
 }
 
 /** Ends a partition: the chunks of this attempt are all of it. */

@@ -11,10 +11,12 @@ import { createHash, type Hash } from "node:crypto";
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { PARTITIONS_MAX } from "../../shared/limits/cluster.ts";
+import { isDatabaseListing } from "../../shared/cluster/databases.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import {
   BACKUP_FORMAT,
+  BACKUP_FORMAT_NAMED,
   type BackupHeader,
   type BackupSection,
   CHUNK_HEAD_BYTES,
@@ -211,20 +213,24 @@ async function readChunk(source: ByteSource, { at, length }: ChunkPlace): Promis
 }
 
 function headerOf(document: Record<string, unknown>): BackupHeader {
-  const { format, clusterId, clusterName, partitions, createdMs, program } = document;
-  if (format !== BACKUP_FORMAT) {
+  const { format, clusterId, clusterName, partitions, createdMs, program, databases } = document;
+  if (format !== BACKUP_FORMAT && format !== BACKUP_FORMAT_NAMED) {
     throw new KvError(
       "wrong_version",
-      `the backup has format ${JSON.stringify(format)}, this program reads ${BACKUP_FORMAT}; use ` +
+      `the backup has format ${
+        JSON.stringify(format)
+      }, this program reads ${BACKUP_FORMAT_NAMED} and those before; use ` +
         "the version of kv-client that wrote it",
     );
   }
   if (
     typeof clusterId !== "string" || typeof clusterName !== "string" ||
     !isCount(partitions) || partitions < 1 || partitions > PARTITIONS_MAX ||
-    (partitions & (partitions - 1)) !== 0 || !isCount(createdMs) || typeof program !== "string"
+    (partitions & (partitions - 1)) !== 0 || !isCount(createdMs) || typeof program !== "string" ||
+    (databases !== undefined && !isDatabaseListing(databases))
   ) throw damaged("a header whose fields are not valid");
-  return { format, clusterId, clusterName, partitions, createdMs, program };
+  const header = { format, clusterId, clusterName, partitions, createdMs, program };
+  return databases === undefined ? header : { ...header, databases };
 }
 
 function sectionOf(document: Record<string, unknown>): BackupSection {

@@ -19,7 +19,8 @@ import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { mayRepeat } from "../../shared/operations/repeat.ts";
 import { VERSION } from "../../shared/base/version.ts";
 import { repeatedly } from "../calls/repeatedly.ts";
-import { BACKUP_FORMAT } from "./backup_format.ts";
+import { BACKUP_FORMAT, BACKUP_FORMAT_NAMED } from "./backup_format.ts";
+import { databaseListing } from "../../shared/cluster/databases.ts";
 import { BackupWriter } from "./backup_writer.ts";
 import { type KeyRouter, replyError, withSignal } from "../calls/call.ts";
 
@@ -66,15 +67,17 @@ export async function runBackup(
   write: (bytes: Uint8Array) => Promise<void>,
   options: BackupOptions = {},
 ): Promise<BackupSummary> {
-  const { settings } = await deps.router.refresh();
+  const { settings, databases } = await deps.router.refresh();
+  const named = databaseListing(databases).slice(1);
   const { clusterId, clusterName, partitionCount } = settings;
   const writer = await BackupWriter.begin(write, {
-    format: BACKUP_FORMAT,
+    format: named.length === 0 ? BACKUP_FORMAT : BACKUP_FORMAT_NAMED,
     clusterId,
     clusterName,
     partitions: partitionCount,
     createdMs: deps.clock.wallMs(),
     program: VERSION,
+    ...(named.length === 0 ? {} : { databases: named }),
   });
   const run = new BackupRun(deps, writer, partitionCount, options);
   await run.readAll();

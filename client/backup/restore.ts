@@ -18,7 +18,6 @@ import {
   RESTORE_WRITE_ENTRIES,
 } from "../../shared/limits/backup.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN } from "../../shared/limits/requests.ts";
-import { partitionOf } from "../../shared/cluster/position.ts";
 import { inParallel } from "../../shared/scheduling/in_parallel.ts";
 import { repeatedly } from "../calls/repeatedly.ts";
 import type { Backup } from "./backup_reader.ts";
@@ -27,9 +26,13 @@ const AT_ONCE = { atOnce: RESTORE_PARTITIONS_AT_ONCE };
 
 /** What accepts the entries. */
 export interface RestoreTarget {
-  readonly partitionCount: number;
   /**
-   * Writes values of keys of one partition, in this order, all of them or none. @throws {KvError}
+   * Of which group a key is: its keys have one database and one partition. Undefined: it is not restored, since its
+   * database had been dropped.
+   */
+  groupOf(key: string): string | undefined;
+  /**
+   * Writes values of keys of one group, in this order, all of them or none. @throws {KvError}
    */
   putInOrder(entries: readonly Entry[]): Promise<void>;
 }
@@ -124,9 +127,10 @@ class Restore {
       }
     }
     found.sort((a, b) => a.seq - b.seq);
-    const groups = new Map<number, Entry[]>();
+    const groups = new Map<string, Entry[]>();
     for (const entry of found) {
-      const home = partitionOf(entry.key, this.#target.partitionCount);
+      const home = this.#target.groupOf(entry.key);
+      if (home === undefined) continue;
       const group = groups.get(home);
       if (group === undefined) groups.set(home, [entry]);
       else group.push(entry);

@@ -37,6 +37,18 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** How a database is made. */
+export interface CreateDatabaseOptions extends CallOptions {
+  /** All its keys in one partition: every transaction is local, and all changes have one order. Default false. */
+  together?: boolean | undefined;
+  /** Writes that would make it have more keys are refused. Default: no bound. */
+  maxKeys?: number | undefined;
+  /** The same of the bytes of its keys and values. Default: no bound. */
+  maxBytes?: number | undefined;
+  /** One that is there already, of whatever kind, will do. Default false. */
+  ifAbsent?: boolean | undefined;
+}
+
 /** Options of a read. */
 export interface ReadOptions extends CallOptions {
   /** `strong` (the default) is linearizable; `replica` may be a moment old. */
@@ -220,6 +232,8 @@ export interface ClientLogin {
 
 /** Defaults of a client's calls. */
 export interface KvClientOptions extends ClientLogin {
+  /** The database that calls are about. Default `default`. */
+  database?: string | undefined;
   /** Default 10,000. */
   timeoutMs?: number | undefined;
   /** Default `strong`. */

@@ -30,6 +30,10 @@ export const CLIENT_SETTINGS = {
       "how: broadcast and multicast (on), one of them, or not at all (off).",
     1,
   ),
+  database: optionalText({
+    help: 'The database that commands are about; "default" if none is given.',
+    placeholder: "NAME",
+  }),
   seeds: texts({
     help: "Further nodes to ask which nodes are in the cluster if the coordinator is away.",
     placeholder: "HOST:PORT,…",

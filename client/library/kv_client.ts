@@ -6,6 +6,13 @@
  * @module
  */
 import { ClusterDatabase } from "../../shared/database/cluster_database.ts";
+import {
+  type DatabaseDocument,
+  DEFAULT_DATABASE,
+  demandDatabase,
+  keyPrefixOf,
+} from "../../shared/cluster/databases.ts";
+import { Keyspace } from "../../shared/database/keyspace.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import {
   type KeyLocation,
@@ -36,10 +43,12 @@ import {
   type CallOptions,
   type CoordinatorsChange,
   type CoordinatorsReport,
+  type CreateDatabaseOptions,
   type DeleteOptions,
   type ExpireOptions,
   type ForgetNodeOptions,
   type ForgottenNode,
+  type KeyRouter,
   type KvClientDeps,
   type KvClientOptions,
   type KvEntry,
@@ -49,6 +58,7 @@ import {
   type ProcessStats,
   type ReadOptions,
   replyError,
+  type RequestTarget,
   type StoreOptions,
   withSignal,
   type WriteOptions,
@@ -91,7 +101,10 @@ export class KvClient implements AsyncDisposable {
   readonly #calls: KeyCalls;
   readonly #sender: Sender;
   readonly #processes: Processes;
-  readonly #database: ClusterDatabase;
+  /** How many clients of databases were made of it. */
+  #derived = 0;
+  readonly #cluster: ClusterDatabase;
+  readonly #database: Keyspace;
 
   constructor(deps: KvClientDeps, options: KvClientOptions = {}) {
     this.#deps = deps;
@@ -100,11 +113,112 @@ export class KvClient implements AsyncDisposable {
     this.#sender = new Sender(deps, options);
     this.#processes = new Processes(deps, this.#sender);
     const { clock, router } = deps;
-    this.#database = new ClusterDatabase({
+    this.#cluster = new ClusterDatabase({
       clock,
       router,
       execute: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
     });
+    this.#database = new Keyspace(this.#cluster, options.database, () => router.refresh());
+  }
+
+  /**
+   * The same client for one database, which must be there: its calls see that database's keys alone. It shares this
+   * client's connections, and ends with it.
+   *
+   * @example
+   * ```ts
+   * await kv.createDatabase("orders", { ifAbsent: true });
+   * const orders = kv.database("orders");
+   * await orders.put("1", "two chairs");
+   * console.log(await orders.getText("1"), await kv.getText("1")); // two chairs undefined
+   * ```
+   */
+  database(name: string): KvClient {
+    const { router, ...deps } = this.#deps;
+    const shared: KeyRouter = {
+      map: () => router.map(),
+      refresh: () => router.refresh(),
+      execute: (request, timeoutMs, done) => router.execute(request, timeoutMs, done),
+      request: (node, message, timeoutMs, done) => router.request(node, message, timeoutMs, done),
+      // The connections are those of the client that it was made of.
+      close: () => {},
+    };
+    const { coordinator, administrator, events: _, ...rest } = deps;
+    const stays = (target: RequestTarget | undefined) =>
+      target && {
+        request: (message: object, timeoutMs: number, done: (reply: Reply) => void) =>
+          target.request(message, timeoutMs, done),
+        close: () => {},
+      };
+    return new KvClient(
+      {
+        ...rest,
+        router: shared,
+        coordinator: stays(coordinator),
+        administrator: stays(administrator),
+        clientId: rest.clientId && `${rest.clientId}-${++this.#derived}`,
+      },
+      { ...this.#options, database: name },
+    );
+  }
+
+  /**
+   * The databases of the cluster, `default` first.
+   *
+   * @example
+   * ```ts
+   * const databases = await kv.databases();
+   * console.log(databases[0]?.name); // default
+   * ```
+   */
+  databases(options: CallOptions = {}): Promise<DatabaseDocument[]> {
+    return this.#processes.databases(options);
+  }
+
+  /**
+   * Makes a database.
+   *
+   * @throws {KvError} `exists` unless `ifAbsent` is given; `bad_request`, `unavailable`, …
+   *
+   * @example
+   * ```ts
+   * const { name, placement } = await kv.createDatabase("carts", { together: true, ifAbsent: true });
+   * console.log(name, placement); // carts together
+   * ```
+   */
+  createDatabase(name: string, options: CreateDatabaseOptions = {}): Promise<DatabaseDocument> {
+    return this.#processes.createDatabase(name, options);
+  }
+
+  /**
+   * About how many bytes the rows of a named database take, each counted once; undefined if a node does not know it yet,
+   * since it has just started.
+   *
+   * @throws {KvError} `no_database`, `unavailable`, …
+   *
+   * @example
+   * ```ts
+   * await kv.createDatabase("blobs", { ifAbsent: true });
+   * console.log((await kv.databaseBytes("blobs") ?? 0) >= 0); // true
+   * ```
+   */
+  databaseBytes(name: string, options: CallOptions = {}): Promise<number | undefined> {
+    return this.#processes.databaseBytes(name, options);
+  }
+
+  /**
+   * Drops a database. Its keys are gone when this ends; their space comes back in time.
+   *
+   * @throws {KvError} `no_database`; `bad_request`, `unavailable`, …
+   *
+   * @example
+   * ```ts
+   * await kv.createDatabase("scratch", { ifAbsent: true });
+   * await kv.dropDatabase("scratch");
+   * ```
+   */
+  dropDatabase(name: string, options: CallOptions = {}): Promise<void> {
+    return this.#processes.dropDatabase(name, options);
   }
 
   /**
@@ -521,7 +635,10 @@ export class KvClient implements AsyncDisposable {
    */
   async nodesForKey(key: string): Promise<KeyLocation> {
     this.#calls.checkKey("nodesForKey", key);
-    return locateKey(await this.clusterMap(), key);
+    const map = await this.clusterMap();
+    const { database: name = DEFAULT_DATABASE } = this.#options;
+    if (name === DEFAULT_DATABASE) return locateKey(map, key);
+    return locateKey(map, keyPrefixOf(demandDatabase(map.databases, name)) + key);
   }
 
   /**
@@ -852,7 +969,7 @@ export class KvClient implements AsyncDisposable {
    * ```
    */
   close(): void {
-    this.#database.close();
+    this.#cluster.close();
     this.#sender.close();
   }
 

@@ -4,6 +4,16 @@
  *
  * @module
  */
+import {
+  type DatabaseDocument,
+  type DatabaseList,
+  type DatabaseUsage,
+  DEFAULT_DATABASE,
+  demandDatabase,
+  findDatabase,
+} from "../../shared/cluster/databases.ts";
+import { sleep } from "../../shared/platform/clock.ts";
+import { RETRY_MS_MIN } from "../../shared/limits/requests.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { readMetricDocument } from "../../shared/metrics/metric_document.ts";
 import { readSlowRequests } from "../../shared/metrics/slow_log.ts";
@@ -17,6 +27,7 @@ import {
   type CallOptions,
   type CoordinatorsChange,
   type CoordinatorsReport,
+  type CreateDatabaseOptions,
   type ForcedPartition,
   type ForgetNodeOptions,
   type ForgottenNode,
@@ -66,6 +77,90 @@ export class Processes {
       if (reply.req_type === "ack") return { id, elapsedMs };
       return { id, error: replyError(reply, "ping") };
     });
+  }
+
+  async databases(options: CallOptions): Promise<DatabaseDocument[]> {
+    this.#sender.checkOpen();
+    return await this.#askDirectory({ req_type: "databases" }, options) as DatabaseDocument[];
+  }
+
+  /** @throws {KvError} as `KvClient.createDatabase` */
+  async createDatabase(
+    name: string,
+    { together, maxKeys, maxBytes, ifAbsent, ...options }: CreateDatabaseOptions,
+  ): Promise<DatabaseDocument> {
+    const order = {
+      req_type: "database_create",
+      database: name,
+      together,
+      max_keys: maxKeys,
+      max_bytes: maxBytes,
+      if_absent: ifAbsent,
+    };
+    const made = await this.#askDirectory(order, options) as DatabaseDocument;
+    await this.#untilKnown(options, (databases) => findDatabase(databases, name) !== undefined);
+    return made;
+  }
+
+  /** @throws {KvError} as `KvClient.databaseBytes` */
+  async databaseBytes(name: string, options: CallOptions): Promise<number | undefined> {
+    const { databases, nodes } = await this.#sender.map();
+    if (name === DEFAULT_DATABASE) return undefined;
+    const { number } = demandDatabase(databases, name);
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const { router } = this.#deps;
+    const up = nodes.filter(({ state }) => state !== "down");
+    const usages = await Promise.all(up.map(async ({ id }) => {
+      const reply = await askOne(
+        options,
+        (done) => router.request(id, { req_type: "database_usage" }, timeoutMs, done),
+      );
+      if (reply.req_type !== "result") throw replyError(reply, "database_usage");
+      return reply.result as DatabaseUsage;
+    }));
+    if (usages.some(({ known }) => !known)) return undefined;
+    return usages.flatMap(({ databases }) => databases)
+      .reduce((sum, [of, , bytes]) => of === number ? sum + bytes : sum, 0);
+  }
+
+  /** @throws {KvError} as `KvClient.dropDatabase` */
+  async dropDatabase(name: string, options: CallOptions): Promise<void> {
+    const order = { req_type: "database_drop", database: name };
+    const dropped = await this.#askDirectory(order, options) as DatabaseDocument;
+    await this.#untilKnown(
+      options,
+      (databases) => findDatabase(databases, name)?.number !== dropped.number,
+    );
+  }
+
+  /** Until the map that is known here has a change: a node that was asked for it may not have heard of it. */
+  async #untilKnown(
+    options: CallOptions,
+    isKnown: (databases: DatabaseList | undefined) => boolean,
+  ): Promise<void> {
+    const { clock, router } = this.#deps;
+    const untilMs = clock.monotonicMs() + this.#sender.timeoutMs(options);
+    while (!isKnown((await router.refresh()).databases)) {
+      if (clock.monotonicMs() >= untilMs) return;
+      await sleep(clock, RETRY_MS_MIN);
+    }
+  }
+
+  /** Asks who keeps the list of databases: the coordinator, or the node that is a cluster by itself. */
+  async #askDirectory(
+    message: { req_type: string; database?: string },
+    options: CallOptions,
+  ): Promise<unknown> {
+    this.#sender.checkOpen();
+    const { coordinator, router } = this.#deps;
+    const timeoutMs = this.#sender.timeoutMs(options);
+    const lone = coordinator === undefined ? (await this.#sender.map()).nodes[0]?.id : undefined;
+    const reply = await askOne(options, (done) => {
+      if (coordinator !== undefined) coordinator.request(message, timeoutMs, done);
+      else if (lone !== undefined) router.request(lone, message, timeoutMs, done);
+    });
+    if (reply.req_type !== "result") throw replyError(reply, message.req_type);
+    return reply.result;
   }
 
   /** @throws {KvError} as `KvClient.forgetNode` */

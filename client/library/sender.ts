@@ -9,6 +9,13 @@
 import { KvError } from "../../shared/base/errors.ts";
 import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
+import {
+  DEFAULT_DATABASE,
+  demandDatabase,
+  findDatabase,
+  keyPrefixOf,
+} from "../../shared/cluster/databases.ts";
+import { checkDefaultKeys, storedRequest, userReply } from "../../shared/database/keyspace.ts";
 import { ClientSessions } from "../../shared/database/client_sessions.ts";
 import { harmsTwice } from "../../shared/operations/repeat.ts";
 import { endOfRead } from "../../shared/wire/error_reply.ts";
@@ -61,14 +68,46 @@ export class Sender {
     if (sessions === undefined || !harmsTwice(request)) return this.execute(full, options);
     this.checkOpen();
     const timeoutMs = this.timeoutMs(options);
-    return this.#observed(
-      request,
-      () => withSignal(options.signal, (done) => sessions.execute(full, timeoutMs, done)),
+    return this.#inDatabase((prefix) => {
+      const stored = storedKeys(full, prefix);
+      return this.#observed(
+        request,
+        () => withSignal(options.signal, (done) => sessions.execute(stored, timeoutMs, done)),
+      );
+    });
+  }
+
+  /** Any request, unchanged but for its database. */
+  async execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
+    return await this.#inDatabase((prefix) =>
+      this.#executeStored(storedKeys(request, prefix), options)
     );
   }
 
-  /** Any request, unchanged. */
-  execute(request: KeyRequest, options: CallOptions): Promise<Reply> {
+  /**
+   * Carries out a request of stored keys, with what stands before the keys of this client's database. If there is no
+   * such database as far as is known here, or not any more, that is asked anew once.
+   *
+   * @throws {KvError} `no_database`
+   */
+  async #inDatabase(run: (prefix: string) => Promise<Reply>): Promise<Reply> {
+    const { database: name = DEFAULT_DATABASE } = this.#options;
+    if (name === DEFAULT_DATABASE) return await run("");
+    this.checkOpen();
+    const { router } = this.#deps;
+    const known = findDatabase(router.map()?.databases, name);
+    let reply: Reply | undefined;
+    if (known !== undefined) {
+      reply = await run(keyPrefixOf(known));
+      if (reply.req_type !== "error" || reply.code !== "no_database") return userReply(reply);
+    }
+    const { databases } = await router.refresh();
+    const found = demandDatabase(databases, name);
+    if (reply !== undefined && found.number === known?.number) return reply;
+    return userReply(await run(keyPrefixOf(found)));
+  }
+
+  #executeStored(request: KeyRequest, options: CallOptions): Promise<Reply> {
     this.checkOpen();
     const { router, coordinator } = this.#deps;
     const timeoutMs = this.timeoutMs(options);
@@ -142,4 +181,11 @@ export class Sender {
     const acks = options.acks ?? this.#options.acks;
     return acks === undefined ? {} : { acks };
   }
+}
+
+/** @param prefix what stands before the keys of the database @throws {KvError} `bad_request` */
+function storedKeys<R extends KeyRequest>(request: R, prefix: string): R {
+  if (prefix !== "") return storedRequest(request, prefix);
+  checkDefaultKeys(request);
+  return request;
 }

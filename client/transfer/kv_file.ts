@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { KvDatabase } from "../../shared/denokv/kv_database.ts";
 import { entryMessage, typeOfEncoding } from "../../shared/denokv/values.ts";
 import { KvError } from "../../shared/base/errors.ts";
+import { keyOfBytes } from "../../shared/base/key_text.ts";
 import type { KvEntry } from "../calls/call.ts";
 import type { ImportItem } from "./import_format.ts";
 
@@ -41,7 +41,6 @@ export interface NewKvFile {
 /** The rows of a file as records of a database; the line is the row's number, from 1. */
 export async function* recordsOfKvFile(
   file: Pick<KvFile, "rows">,
-  database: KvDatabase,
 ): AsyncGenerator<ImportItem, void, void> {
   let line = 0;
   for await (const { key, value, encoding, expiresAtMs } of file.rows()) {
@@ -50,7 +49,7 @@ export async function* recordsOfKvFile(
       const contentType = typeOfEncoding(encoding, value);
       yield {
         line,
-        key: database.keyOf(key),
+        key: keyOfBytes(key),
         value,
         ...(contentType === undefined ? {} : { contentType }),
         ...(expiresAtMs === 0 ? {} : { expiresAtMs }),
@@ -63,9 +62,9 @@ export async function* recordsOfKvFile(
 }
 
 /** An entry of a database as a row of a file. */
-export function kvFileRow(database: KvDatabase, entry: KvEntry): KvFileRow {
+export function kvFileRow(entry: KvEntry): KvFileRow {
   const { key, value, contentType, version, expiresAtMs = 0 } = entry;
   const stored = { key, value, contentType, seq: version, term: 0, flags: 0, timestampMs: 0 };
-  const message = entryMessage(database, { ...stored, expiresAtMs });
+  const message = entryMessage({ ...stored, expiresAtMs });
   return { key: message.key, value, encoding: message.encoding, version, expiresAtMs };
 }

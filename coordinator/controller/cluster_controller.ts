@@ -18,6 +18,7 @@
  */
 import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { failureOf, KvError } from "../../shared/base/errors.ts";
+import { findDatabase, withDatabase, withoutDatabase } from "../../shared/cluster/databases.ts";
 import { formatAddress } from "../../shared/platform/transport.ts";
 import type { MapSeals } from "../../shared/security/map_seal.ts";
 import type { Message } from "../../shared/wire/messages.ts";
@@ -155,6 +156,9 @@ export class ClusterController {
         });
       case "forget_node":
         return this.#order("forget_node", () => this.#forgetNode(input.node, input.force, nowMs));
+      case "create_database":
+      case "drop_database":
+        return this.#changeDatabases(input, nowMs);
     }
   }
 
@@ -169,6 +173,8 @@ export class ClusterController {
         return;
       case "force":
       case "forget_node":
+      case "create_database":
+      case "drop_database":
         this.#out.answer({ refusal: new KvError("stale_document", `${input.type}: ${stale}`) });
         return;
     }
@@ -317,6 +323,27 @@ export class ClusterController {
     } catch (error) {
       this.#out.answer({ refusal: failureOf(error) });
     }
+  }
+
+  #changeDatabases(
+    input: Extract<Input, { type: "create_database" | "drop_database" }>,
+    nowMs: number,
+  ): void {
+    const { databases, publisher } = this.#state;
+    try {
+      const isThere = input.type === "create_database" && input.ifAbsent &&
+        findDatabase(databases, input.order.name) !== undefined;
+      if (isThere) return this.#out.answer({ orderedEpoch: publisher.decidedEpoch });
+      const orderedEpoch = this.#state.setDatabases(
+        input.type === "create_database"
+          ? withDatabase(databases, input.order)
+          : withoutDatabase(databases, input.name),
+      );
+      this.#out.answer({ orderedEpoch });
+    } catch (error) {
+      return this.#out.answer({ refusal: failureOf(error) });
+    }
+    this.#state.flush(nowMs);
   }
 
   #forgetNode(id: NodeId, force: boolean, nowMs: number): Forced[] {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DatabaseOrder } from "../../shared/cluster/databases.ts";
 import type { CoordinatorInfo, NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Message } from "../../shared/wire/messages.ts";
@@ -64,4 +65,8 @@ export type Input =
    * configuration. If it comes back all the same it is a new node, in no in-sync set. `force`: also if only its
    * replicas have all acknowledged writes; then others are made primary without them. Rule C11.
    */
-  | { readonly type: "forget_node"; readonly node: NodeId; readonly force: boolean };
+  | { readonly type: "forget_node"; readonly node: NodeId; readonly force: boolean }
+  /** A database is to be made. `ifAbsent`: one that is there already, of whatever kind, will do. */
+  | { readonly type: "create_database"; readonly order: DatabaseOrder; readonly ifAbsent: boolean }
+  /** A database is to be dropped. What it holds is gone at once; its rows are deleted in time. */
+  | { readonly type: "drop_database"; readonly name: string };

@@ -7,7 +7,12 @@
  * @module
  */
 import { KvError } from "../../shared/base/errors.ts";
-import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../shared/limits/membership.ts";
+import { DATABASE_NUMBER_MAX } from "../../shared/limits/cluster.ts";
+import {
+  ACCEPTED_DATABASE_LEAP,
+  ACCEPTED_EPOCH_LEAP,
+  ACCEPTED_TERM_LEAP,
+} from "../../shared/limits/membership.ts";
 import type { MapSeals } from "../../shared/security/map_seal.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
@@ -88,6 +93,10 @@ export class DocumentCheck {
     });
     this.#state.lineage = forgive(this.#state.lineage, seen, from);
     publisher.leapTo(from);
+    // Rule W11: databases that were made after the document are lost, and none gets the number of one of them.
+    const { databases } = this.#state;
+    const next = Math.min(databases.next + ACCEPTED_DATABASE_LEAP, DATABASE_NUMBER_MAX + 1);
+    this.#state.setDatabases({ ...databases, next });
     const held = new Map(message.held.map(([p, term]) => [p, term]));
     for (let p = 0; p < table.size; p++) {
       const config = table.get(p);

@@ -16,6 +16,7 @@ import type {
   NodeId,
   NodeInfo,
 } from "../../shared/cluster/cluster_map.ts";
+import { type DatabaseList, NO_DATABASES } from "../../shared/cluster/databases.ts";
 import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
 import type { MapSeals } from "../../shared/security/map_seal.ts";
 import { beginGeneration, type CoordinatorStart } from "./lineage.ts";
@@ -69,6 +70,8 @@ export class ClusterState {
   lineage: readonly CoordinatorStart[];
   /** Where the coordinators are. */
   #coordinators: readonly CoordinatorInfo[] | undefined;
+  /** The databases, once there has been one. */
+  #databases: DatabaseList | undefined;
   /** The nodes or their weights may have changed since the target assignment was computed. */
   targetStale = true;
   readonly #generation: string;
@@ -98,6 +101,7 @@ export class ClusterState {
     this.#seals = seals;
     this.settings = map.settings;
     this.#coordinators = map.coordinators;
+    this.#databases = map.databases;
     this.lineage = beginGeneration(stored.lineage, generation, map.epoch);
     this.graceUntilMs = nowMs + failureTimeoutMs;
     this.leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
@@ -138,6 +142,17 @@ export class ClusterState {
     if (JSON.stringify(this.#coordinators) === JSON.stringify(coordinators)) return;
     this.#coordinators = coordinators;
     this.publisher.decide();
+  }
+
+  /** The databases besides `default`, as decided. */
+  get databases(): DatabaseList {
+    return this.#databases ?? NO_DATABASES;
+  }
+
+  /** @returns the epoch of the map that has them, at the earliest */
+  setDatabases(databases: DatabaseList): number {
+    this.#databases = databases;
+    return this.publisher.decide();
   }
 
   /** The document is to be written again with the list of nodes, though none of its lines is another. */
@@ -240,6 +255,7 @@ export class ClusterState {
         settings: this.settings,
         nodes: this.#nodes,
         ...(this.#coordinators === undefined ? {} : { coordinators: this.#coordinators }),
+        ...(this.#databases === undefined ? {} : { databases: this.#databases }),
         partitions: this.table.toArray(),
       },
       members: members.map(({ id, instance, memory, stale, damaged, batch }) => ({

@@ -54,6 +54,8 @@ export interface Ready {
   readonly acknowledgement: Message<"heartbeat_ack"> | undefined;
   /** What an order made primary. */
   readonly forced: readonly Forced[];
+  /** The map of this epoch, and those after it, have what was ordered about a database; 0 if there was no such order. */
+  readonly orderedEpoch: number;
   /** Nodes were asked what they hold; their answers come as registrations. */
   readonly asked: boolean;
 }
@@ -73,6 +75,7 @@ function emptyDraft(): Draft {
     refusal: undefined,
     acknowledgement: undefined,
     forced: [],
+    orderedEpoch: 0,
     asked: false,
   };
 }
@@ -120,7 +123,9 @@ export class Outbox implements Logger {
 
   /** The answer to whoever gave the input. */
   answer(
-    answer: Partial<Pick<Ready, "refusal" | "acknowledgement" | "forced" | "asked">>,
+    answer: Partial<
+      Pick<Ready, "refusal" | "acknowledgement" | "forced" | "orderedEpoch" | "asked">
+    >,
   ): void {
     Object.assign(this.#draft, answer);
   }

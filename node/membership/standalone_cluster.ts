@@ -1,5 +1,5 @@
 /**
- * A cluster of one node, without a coordinator: its map never changes. The folder of such a node is
+ * A cluster of one node, without a coordinator: nothing of its map changes but its databases. The folder of such a node is
  * told from others by its cluster's id, and neither kind is started as the other: a lone node's data
  * knows nothing of the terms of a cluster, and a cluster's node must not take writes on its own.
  *
@@ -7,6 +7,7 @@
  */
 import type { ClusterMap, NodeInfo, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { standardSettings } from "../../shared/cluster/cluster_settings.ts";
+import type { DatabaseList } from "../../shared/cluster/databases.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { PARTITIONS_DEFAULT } from "../../shared/limits/cluster.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
@@ -71,9 +72,10 @@ export function refuseStandaloneFolder(folder: JoinableFolder): void {
 
 /** The map of a cluster of one node. */
 export function standaloneMap(
-  { clusterId, partitionCount, node }: {
+  { clusterId, partitionCount, databases, node }: {
     clusterId: string;
     partitionCount: number;
+    databases?: DatabaseList | undefined;
     node: NodeInfo;
   },
 ): ClusterMap {
@@ -87,6 +89,7 @@ export function standaloneMap(
       minInSync: 1,
     }),
     nodes: [node],
+    ...(databases === undefined ? {} : { databases }),
     partitions: new Array<PartitionConfig>(partitionCount).fill(config),
   };
 }

@@ -527,6 +527,11 @@ export class Primary implements StreamOwner {
     return this.#proposer.deleteExpired(keys, wallMs);
   }
 
+  /** See {@linkcode WriteProposer.deleteDropped}. @throws {KvError} `corrupt`, `storage_failed` */
+  deleteDropped(keys: readonly string[], wallMs: number): boolean {
+    return this.#proposer.deleteDropped(keys, wallMs);
+  }
+
   /** Asks level replicas to compare. */
   compareDigests(): void {
     if (this.phase === "serving") this.followers.compareDigests();

@@ -14,6 +14,7 @@ import { compareKeys } from "../../shared/base/key_order.ts";
 import { RANGES_BYTES_MAX, RANGES_SPARE_ROWS } from "../../shared/limits/requests.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import type { ReadRange } from "../../shared/operations/ranges.ts";
+import { isNamedKey } from "../../shared/cluster/databases.ts";
 import { isSystemKey } from "../../shared/validation/request_checks.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -107,7 +108,7 @@ export class RangeReader {
     const rowsMax = limit + RANGES_SPARE_ROWS;
     const page = { start, end, reverse: reverse === true, rowsMax, bytesMax: RANGES_BYTES_MAX };
     const { entries, next } = await this.#owner.store.scan(undefined, page);
-    const live = entries.filter((entry) => isShown(entry, wallMs)).slice(0, limit);
+    const live = entries.filter((entry) => isShown(entry, start, wallMs)).slice(0, limit);
     return next === undefined || live.length === limit ? live : undefined;
   }
 
@@ -121,7 +122,7 @@ export class RangeReader {
       for (;;) {
         const { entries, ended } = await snapshot.next();
         for (const entry of entries) {
-          if (!isShown(entry, wallMs)) continue;
+          if (!isShown(entry, start, wallMs)) continue;
           live.push(entry);
           bytes += entry.key.length + entry.value.length;
           if (bytes > RANGES_BYTES_MAX) throw tooLong();
@@ -135,8 +136,10 @@ export class RangeReader {
   }
 }
 
-function isShown(entry: Entry, wallMs: number): boolean {
-  return isLive(entry, wallMs) && !isSystemKey(entry.key);
+/** Rows of named databases are shown to who reads in one of them alone. */
+function isShown(entry: Entry, start: string, wallMs: number): boolean {
+  return isLive(entry, wallMs) && !isSystemKey(entry.key) &&
+    (isNamedKey(start) || !isNamedKey(entry.key));
 }
 
 function tooLong(): KvError {

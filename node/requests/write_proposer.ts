@@ -293,12 +293,33 @@ export class WriteProposer {
     return this.#deleteAll(changes, wallMs);
   }
 
-  #deleteAll(changes: readonly Change[], wallMs: number): boolean {
+  /**
+   * Deletes keys of databases that were dropped, as one group.
+   *
+   * @returns false if that cannot be now
+   */
+  deleteDropped(keys: readonly string[], wallMs: number): boolean {
+    if (!this.#owner.isServing || this.whyFull("drop") !== undefined) return false;
+    const changes: Change[] = [];
+    for (const key of keys) {
+      // Rule X3.
+      if (this.#owner.isHeld(key)) continue;
+      const entry = this.#owner.store.get(key);
+      if (entry !== undefined && !isTombstone(entry)) changes.push({ key, write: DELETION });
+    }
+    return this.#deleteAll(changes, wallMs, () => {});
+  }
+
+  #deleteAll(
+    changes: readonly Change[],
+    wallMs: number,
+    done = (count: number) => this.#owner.ports.expired(count),
+  ): boolean {
     const [first] = changes;
     if (first === undefined) return true;
     const request = { req_type: "delete", key: first.key } as const;
     const proposed = this.propose(request, changes, wallMs, writeReply(0), () => {});
-    if (proposed) this.#owner.ports.expired(changes.length);
+    if (proposed) done(changes.length);
     return proposed;
   }
 

@@ -74,8 +74,17 @@ export class RespLogin implements CommandLogin {
     return this.#principal?.rights()?.allowsRange(right, keyRange({ prefix })) ?? false;
   }
 
-  /** Why a command may not run, or undefined. What it asks of keys is judged where it asks. */
-  whyRefused({ name }: CommandSpec): string | undefined {
+  whyNotMade(name: string): KvError | undefined {
+    const request = { req_type: "database_create", database: name } as const;
+    return this.#access?.whyRefused(request, this.#principal, this.#remote);
+  }
+
+  /**
+   * Why a command may not run, or undefined. What it asks of keys is judged where it asks.
+   *
+   * @param prefix what stands before the keys of the database that is used
+   */
+  whyRefused({ name }: CommandSpec, prefix: string): string | undefined {
     if (this.#access === undefined) return undefined;
     const need = COMMAND_NEEDS[name];
     if (need === "anybody") return undefined;
@@ -84,15 +93,16 @@ export class RespLogin implements CommandLogin {
     const isJudgedLater = need === "login" || need === "requests" ||
       typeof need === "object";
     // What it asks is judged as the request that it stands for, which the audit log knows.
-    if (FLUSHES.has(name)) return this.#whyNoFlush();
+    if (FLUSHES.has(name)) return this.#whyNoFlush(prefix);
     if (isJudgedLater || rights.isAdmin) return undefined;
     if (need === "monitor" && rights.mayMonitor) return undefined;
     this.#access.noteRefusal(name, this.#principal, this.#remote);
     return `NOPERM this user has no permissions to run the '${name}' command`;
   }
 
-  #whyNoFlush(): string | undefined {
-    const refusal = this.#access?.whyRefused(DELETE_ALL, this.#principal, this.#remote);
+  #whyNoFlush(prefix: string): string | undefined {
+    const request = { ...DELETE_ALL, prefix };
+    const refusal = this.#access?.whyRefused(request, this.#principal, this.#remote);
     return refusal && kvErrorText(refusal);
   }
 

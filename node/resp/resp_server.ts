@@ -7,7 +7,7 @@
 import type { Seat } from "../../shared/admission/seat.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
-import { ByteSlab } from "../storage/byte_slab.ts";
+import { ByteSlab } from "../../shared/base/byte_slab.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Database } from "../../shared/database/database.ts";
 import { DeduplicatingDatabase } from "../../shared/database/deduplicating_database.ts";
@@ -27,6 +27,7 @@ import type { Stream } from "../../shared/platform/transport.ts";
 import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
 import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
+import type { CommandDatabases } from "./command/command.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
 import { AllNodes } from "./pubsub/all_nodes.ts";
 import { Changes } from "./watch/changes.ts";
@@ -52,6 +53,8 @@ export interface RespServerDeps {
   /** Of a secured cluster: who may do what. */
   readonly access?: AccessControl | undefined;
   readonly node: RespNode;
+  /** Makes sure that a database is there. Absent: there is `default` alone. */
+  readonly databases?: CommandDatabases | undefined;
   /** The budget for the unanswered requests of all connections. */
   readonly budget: ByteBudget;
   readonly limits?: RequestLimits | undefined;
@@ -70,6 +73,7 @@ export class RespServer implements SessionServer {
   readonly database: Database;
   readonly access: AccessControl | undefined;
   readonly node: RespNode;
+  readonly databases: CommandDatabases | undefined;
   readonly budget: ByteBudget;
   readonly limits: RequestLimits | undefined;
   readonly metrics: RequestMetrics;
@@ -101,6 +105,7 @@ export class RespServer implements SessionServer {
     this.database = deps.database;
     this.access = deps.access;
     this.node = deps.node;
+    this.databases = deps.databases;
     this.budget = deps.budget;
     this.limits = deps.limits;
     this.metrics = deps.metrics ?? new RequestMetrics(deps.clock);

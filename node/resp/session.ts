@@ -16,6 +16,8 @@ import { WRITE_JOIN_BYTES } from "../../shared/limits/connections.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import { RESP_PENDING_MAX, RESP_PENDING_REPLY_BYTES } from "../../shared/limits/resp.ts";
 import { type Called, CALLER, type Caller } from "../../shared/wire/caller.ts";
+import type { Database } from "../../shared/database/database.ts";
+import { Keyspace } from "../../shared/database/keyspace.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
 import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
@@ -58,6 +60,9 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   readonly #queue: ReplyQueue;
   readonly #guard: StreamGuard;
   readonly #dispatch: CommandDispatch;
+  /** The whole cluster, with stored keys, as far as this connection may use it. */
+  readonly #cluster: Database;
+  #database: Keyspace;
   /** A command runs alone, or waits to. */
   #alone = false;
   #waitingAlone: (() => void) | undefined;
@@ -117,6 +122,15 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
       },
     });
     this.login = new RespLogin(server.access, server.database, stream.remote);
+    const { database } = this.login;
+    this.#cluster = {
+      map: () => database.map(),
+      execute: (request, _, done) => this.executeStored(request, done),
+      scan: (request, timeoutMs, done) => database.scan(request, timeoutMs, done),
+      count: (request, timeoutMs, done) => database.count(request, timeoutMs, done),
+      watch: (request) => database.watch(request),
+    };
+    this.#database = new Keyspace(this.#cluster);
     this.transaction = new Transaction(this);
     this.#dispatch = new CommandDispatch(this, this.#queue);
     stream.start({
@@ -296,8 +310,24 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     return measured;
   }
 
+  get database(): Keyspace {
+    return this.#database;
+  }
+
+  useDatabase(name: string): void {
+    this.#database = this.inDatabase(name);
+  }
+
+  inDatabase(name: string): Keyspace {
+    return new Keyspace(this.#cluster, name);
+  }
+
   /** Carries out a request. `done` is called once, perhaps before this returns. */
-  execute(given: KeyRequest & Called, done: (reply: Reply) => void): void {
+  execute(request: KeyRequest, done: (reply: Reply) => void): void {
+    this.#database.execute(request, REQUEST_TIMEOUT_MS, done);
+  }
+
+  executeStored(given: KeyRequest & Called, done: (reply: Reply) => void): void {
     const refusal = this.login.judge(given);
     if (refusal !== undefined) {
       done(toErrorReply(refusal));

@@ -13,7 +13,7 @@ import type { Clock } from "../../shared/platform/clock.ts";
 import type { Stream } from "../../shared/platform/transport.ts";
 import type { Reply } from "../../shared/wire/messages.ts";
 import { ReplyLengths } from "../../shared/wire/reply_lengths.ts";
-import type { ByteSlab } from "../storage/byte_slab.ts";
+import type { ByteSlab } from "../../shared/base/byte_slab.ts";
 import type { OnePlan, ReplyMode, Write } from "./command/command.ts";
 import type { StreamGuard } from "./protocol/stream_guard.ts";
 import { RespWriter } from "./protocol/writer.ts";

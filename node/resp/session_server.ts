@@ -2,7 +2,7 @@
 import type { ByteBudget } from "../../shared/base/byte_budget.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
-import type { ByteSlab } from "../storage/byte_slab.ts";
+import type { ByteSlab } from "../../shared/base/byte_slab.ts";
 import type { CommandServer, CommandSession } from "./command/command.ts";
 import type { Tracking } from "./watch/tracking.ts";
 import type { SessionWatches } from "./watch/session_watches.ts";

@@ -7,6 +7,8 @@
  * @module
  */
 import { failureOf } from "../../shared/base/errors.ts";
+import { type KeyBounds, keyRange } from "../../shared/base/key_range.ts";
+import { whyNotServed } from "../../shared/cluster/databases.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import { NODE_SCANS_MAX, NODE_SCANS_WAITING_MAX } from "../../shared/limits/scans.ts";
 import type { Message } from "../../shared/wire/messages.ts";
@@ -46,6 +48,8 @@ export class NodeScans {
     timeoutMs: number | undefined,
     done: (result: NodeScanPage | Message<"error">) => void,
   ): void {
+    const refusal = this.#whyRefused("scan_node", request);
+    if (refusal !== undefined) return done(refusal);
     this.#run("scan_node", timeoutMs, done, (call) => scanPartitions(call, request));
   }
 
@@ -55,6 +59,8 @@ export class NodeScans {
     timeoutMs: number | undefined,
     done: (result: NodeCount | Message<"error">) => void,
   ): void {
+    const refusal = this.#whyRefused("count_node", request);
+    if (refusal !== undefined) return done(refusal);
     this.#run("count_node", timeoutMs, done, (call) => countPartitions(call, request));
   }
 
@@ -62,6 +68,13 @@ export class NodeScans {
   tick(nowMs: number): void {
     this.#readAhead.tick(nowMs);
     for (const call of this.#running) if (call.answerByMs <= nowMs) call.giveUpWaiting();
+  }
+
+  /** Rule W11: who has an old list may ask for the keys of a database that was dropped. */
+  #whyRefused(what: string, bounds: KeyBounds): Message<"error"> | undefined {
+    const { start = "" } = keyRange(bounds);
+    const why = whyNotServed(start, this.#ports.databases());
+    return why && errorReply(why.code, `${what}: ${why.message}`) as Message<"error">;
   }
 
   #run<T>(

@@ -14,7 +14,9 @@ import {
   SCAN_ROWS_MAX,
 } from "../../shared/limits/scans.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
-import { isSystemKey } from "../../shared/validation/request_checks.ts";
+import { databaseNumberOf, isNamedKey, nextDefaultPart } from "../../shared/cluster/databases.ts";
+import { prefixEnd } from "../../shared/base/key_order.ts";
+import { isHidden } from "./partition_merge.ts";
 import type { NodeCount, NodeCountRequest, ScanCall } from "./scan_call.ts";
 import type { ScanPage } from "../storage/partition_store.ts";
 import type { Primary } from "../replication/primary.ts";
@@ -41,6 +43,13 @@ export async function countPartitions(
     if (counting.spent) break;
   }
   return { count, covered };
+}
+
+/** The number of the named database that a range is all of; undefined if it is no such range. */
+function wholeDatabaseOf({ start, end }: KeyRange): number | undefined {
+  if (start === undefined || !isNamedKey(start) || end !== prefixEnd(start)) return undefined;
+  // A prefix alone is the key of no row; with any key behind it, it is.
+  return databaseNumberOf(start) === undefined ? databaseNumberOf(`${start}k`) : undefined;
 }
 
 /** A partition, counted up to `next` or to its end. */
@@ -84,27 +93,39 @@ class Counting {
   /** What the store knows of itself, if that is all there is to know. */
   #fromState(primary: Primary): Part | undefined {
     const { start, end, empty } = this.#range;
-    const { count } = primary.store.state;
+    const { state: { count }, databases } = primary.store;
     if (empty || count === 0) return { count: 0, next: undefined };
-    if (start !== undefined || end !== undefined) return undefined;
+    const number = wholeDatabaseOf(this.#range);
+    if (number === undefined && (start !== undefined || end !== undefined)) return undefined;
+    if ((number !== undefined || this.#call.ports.databases() !== undefined) && !databases.known) {
+      return undefined;
+    }
     const expired = primary.expiredCount(this.#call.ports.wallMs());
     if (expired === undefined) return undefined;
+    // Of whom the expired keys are is not known.
+    if (expired > 0 && (number !== undefined || databases.keys > 0)) return undefined;
+    if (number !== undefined) return { count: databases.of(number).keys, next: undefined };
     // Those of client sessions and transactions are counted in.
     const hidden = primary.clientSessions.count;
     if (hidden === undefined) return undefined;
-    return { count: count - hidden - primary.transactions.rows - expired, next: undefined };
+    const others = hidden + primary.transactions.rows + databases.keys;
+    return { count: count - others - expired, next: undefined };
   }
 
   async #fromRows(primary: Primary, from: string | undefined): Promise<Part> {
     let count = 0;
     let after = from;
+    const isNamed = isNamedKey(this.#range.start ?? "");
     do {
-      const page = await this.#page(primary, after, this.#range);
+      const part = isNamed || this.#call.ports.databases() === undefined
+        ? { ...this.#range, then: undefined }
+        : nextDefaultPart(this.#range, after, false);
+      const page = await this.#page(primary, after, part);
       const wallMs = this.#call.ports.wallMs();
       for (const entry of page.entries) {
-        if (isLive(entry, wallMs) && !isSystemKey(entry.key)) count++;
+        if (isLive(entry, wallMs) && !isHidden(entry.key, isNamed)) count++;
       }
-      after = page.next;
+      after = page.next ?? part.then;
     } while (after !== undefined && !this.spent);
     return { count, next: after };
   }

@@ -39,6 +39,7 @@ import {
   shareOf,
 } from "../../shared/database/ordered_merge.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
+import { isNamedKey, nextDefaultPart } from "../../shared/cluster/databases.ts";
 import { aroundSystemKeys, isSystemKey } from "../../shared/validation/request_checks.ts";
 import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
@@ -219,10 +220,14 @@ async function readMore(
   run.bytes = Math.min(SCAN_READ_BYTES_MAX, run.bytes * 2);
   // Subtracted at once, for the other partitions that are read at the same time.
   budget.rows -= rowsMax;
-  const { start, end } = range;
+  const position = run.readTo ?? request.after;
+  const isNamed = isNamedKey(range.start ?? "");
+  const { start, end, then } = isNamed || call.ports.databases() === undefined
+    ? { ...range, then: undefined }
+    : nextDefaultPart(range, position, reverse);
   let page;
   try {
-    page = await run.primary.store.scan(run.readTo ?? request.after, {
+    page = await run.primary.store.scan(position, {
       rowsMax,
       bytesMax,
       start,
@@ -237,15 +242,24 @@ async function readMore(
   const wallMs = call.ports.wallMs();
   for (const entry of page.entries) {
     budget.bytes -= entry.value.length + ENTRY_BYTES;
-    if (!isLive(entry, wallMs) || isSystemKey(entry.key)) continue;
+    if (!isLive(entry, wallMs) || isHidden(entry.key, isNamed)) continue;
     run.items.push(keep(entry, run.partition, values, budget));
   }
-  run.ended = page.next === undefined;
-  const { next } = page;
+  const { next = then } = page;
+  run.ended = next === undefined;
   // Client sessions and transactions are passed over as a whole: a scan does not show them.
   if (next === undefined || !isSystemKey(next)) run.readTo = next;
   else run.readTo = reverse ? aroundSystemKeys(next).before : aroundSystemKeys(next).after;
+  // Before the rows of named databases there are very few, and often none.
+  if (page.next === undefined && !run.ended && run.items.length === 0) {
+    return await readMore(call, request, range, run, budget);
+  }
   return true;
+}
+
+/** Whether a scan does not show a key: the system's own and, in `default`, those of other databases. */
+export function isHidden(key: string, isNamed: boolean): boolean {
+  return isSystemKey(key) || (!isNamed && isNamedKey(key));
 }
 
 function keep(entry: Entry, partition: number, values: boolean, budget: Budget): Found {

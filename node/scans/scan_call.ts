@@ -7,6 +7,7 @@
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
+import type { DatabaseList } from "../../shared/cluster/databases.ts";
 import type { KeyBounds } from "../../shared/base/key_range.ts";
 import { SCAN_ANSWER_PART, SCAN_OVERDUE_PART } from "../../shared/limits/scans.ts";
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
@@ -59,6 +60,8 @@ export interface ScanPorts {
   wallMs(): number;
   /** The replica of a partition of which this node is primary. */
   primary(partition: number): Primary | undefined;
+  /** Those besides `default`; undefined if there has never been one. */
+  databases(): DatabaseList | undefined;
   /** Data was found damaged. False if no other replica will take over. */
   onDamaged(partition: number, error: unknown): boolean;
 }

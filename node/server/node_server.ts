@@ -22,9 +22,21 @@ import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
+import {
+  databaseDocument,
+  type DatabaseList,
+  databaseListing,
+  databaseOrderOf,
+  type DatabaseUsage,
+  findDatabase,
+  withDatabase,
+  withoutDatabase,
+} from "../../shared/cluster/databases.ts";
 import { locateKey, nodeListings } from "../../shared/cluster/directory.ts";
-import { invariant, KvError } from "../../shared/base/errors.ts";
+import { failureOf, invariant, KvError } from "../../shared/base/errors.ts";
+import { namedRequest } from "../../shared/database/named_request.ts";
 import { CLOSE_LINGER_MS } from "../../shared/limits/connections.ts";
+import { QUOTA_ASK_TIMEOUT_MS } from "../../shared/limits/cluster.ts";
 import { REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import {
@@ -56,9 +68,11 @@ import { forUser } from "../../shared/database/for_user.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import { notSecured, type SecurityKeeper } from "../../shared/security/security_keeper.ts";
 import { admitRequest, WireLogins } from "../../shared/server/wire_logins.ts";
+import { toErrorReply } from "../../shared/wire/error_reply.ts";
 import { userOf } from "../../shared/wire/on_behalf.ts";
 import type { Random } from "../../shared/platform/random.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
+import { DatabaseDirectory, type DatabaseWish } from "./database_directory.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import type { PeerConnection } from "../peers/upstream_connection.ts";
 import { RespServer } from "../resp/resp_server.ts";
@@ -69,6 +83,8 @@ export interface ServerNode extends DatabaseNode {
   /** A node has opened a connection to this one for replication, and its `hello` was accepted. */
   acceptPeer(node: NodeId, connection: PeerConnection): PeerHandlers<DownstreamMessage>;
   stats(): Record<string, unknown>;
+  /** What named databases have in the partitions that it is primary of. */
+  databaseUsage(): DatabaseUsage;
   collect(set: MetricSet): void;
 }
 
@@ -89,6 +105,13 @@ export interface NodeServerOptions {
   readonly security?: SecurityKeeper | undefined;
   /** By what it judges clients, if it is a node of a secured cluster, whose coordinator keeps them. */
   readonly access?: AccessControl | undefined;
+  /** How databases are made. Absent: there is `default` alone. */
+  readonly databases?: {
+    /** Asks whoever keeps the list; what comes of it is in a later map. */
+    want(wish: DatabaseWish): void;
+    /** Changes the list, if this node is a cluster by itself. */
+    change?(change: (databases: DatabaseList) => DatabaseList): Promise<void>;
+  };
   /** More for `stats`. */
   stats?(): Record<string, unknown>;
   /** Counts requests; the process has one. Default: one of its own. */
@@ -107,6 +130,8 @@ export class NodeServer {
   readonly #acceptor: Acceptor;
   readonly #resp: RespServer;
   readonly #draining: Draining;
+  /** The databases, for whoever makes sure that one is there. */
+  readonly databases: DatabaseDirectory;
   /** Of a secured node. */
   readonly #logins: WireLogins | undefined;
   /** What this process is, to whoever says hello. */
@@ -144,7 +169,15 @@ export class NodeServer {
       limits: options.limits,
       onForward: () => this.#counts.forwarded++,
     });
+    this.databases = new DatabaseDirectory({
+      clock: deps.clock,
+      map: () => options.node.map(),
+      want: (wish) => options.databases?.want(wish),
+    });
     const access = options.security?.access ?? options.access;
+    if (access !== undefined) {
+      access.databases = () => options.node.map()?.databases;
+    }
     this.#logins = access === undefined ? undefined : new WireLogins(access);
     this.#resp = new RespServer({
       ...deps,
@@ -162,6 +195,7 @@ export class NodeServer {
         askOthers: (message, timeoutMs, done) => this.#askOthers(message, timeoutMs, done),
         stats: () => this.#stats(),
       },
+      databases: this.databases,
     });
     this.#acceptor = new Acceptor(
       {
@@ -175,6 +209,25 @@ export class NodeServer {
   /** Requests that are not answered yet. */
   get outstanding(): number {
     return this.#draining.outstanding;
+  }
+
+  /** The node follows a new map. */
+  onMap(map: ClusterMap): void {
+    this.databases.onMap(map);
+  }
+
+  /** What all other nodes' partitions have of databases; a node that does not answer is left out. */
+  askUsage(done: (usages: readonly DatabaseUsage[]) => void): void {
+    this.#askOthers(
+      { req_type: "database_usage" },
+      QUOTA_ASK_TIMEOUT_MS,
+      (replies) =>
+        done(
+          replies.flatMap((reply) =>
+            reply.req_type === "result" ? [reply.result as DatabaseUsage] : []
+          ),
+        ),
+    );
   }
 
   /** Takes a stream from a listener. */
@@ -199,6 +252,7 @@ export class NodeServer {
   async close(): Promise<void> {
     this.#resp.close();
     this.database.close();
+    this.databases.close();
     this.#acceptor.closeAll(true);
     await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
   }
@@ -222,6 +276,10 @@ export class NodeServer {
   }
 
   #onRequest(request: Request, reply: ReplyTo, connection: Connection): void {
+    const named = namedRequest(request, this.#node.map());
+    if (named !== undefined) {
+      return this.#onRequest(named.request, named.replyTo(reply), connection);
+    }
     this.#counts.requests++;
     admitRequest(request, connection, this.#logins);
     if (isSecurityOrder(request)) return this.#onSecurityOrder(request, reply, connection);
@@ -242,6 +300,16 @@ export class NodeServer {
           "bad_request",
           `${request.req_type}: this is a node, not a coordinator; name the coordinator's address`,
         );
+      case "databases":
+        return reply({
+          req_type: "result",
+          result: databaseListing(this.#map(request.req_type).databases),
+        });
+      case "database_usage":
+        return reply({ req_type: "result", result: this.#node.databaseUsage() });
+      case "database_create":
+      case "database_drop":
+        return this.#onDatabaseOrder(request, reply);
       case "backup_partition":
         return this.#node.backupPartition(request, reply);
       case "scan":
@@ -269,7 +337,11 @@ export class NodeServer {
       case "watch_node":
         return this.#onPiece(request, reply);
       case "batch":
-        return executeBatch(this.#deps.clock, request, (one, answer) => {
+        return executeBatch(this.#deps.clock, request, (given, done) => {
+          const named = namedRequest(given, this.#node.map());
+          const [one, answer] = named === undefined
+            ? [given, done]
+            : [named.request, named.replyTo(done)];
           this.#logins?.admit(one, connection, undefined);
           checkKeyRequest(one, this.#options.limits);
           this.#executeKey(one, answer, connection);
@@ -327,6 +399,30 @@ export class NodeServer {
     }
     if (security === undefined || by === undefined) throw notSecured(order);
     security.order(order, { principal: by, remote: connection.remote }, reply);
+  }
+
+  /** An order about a database. In a cluster it is the coordinator's. */
+  #onDatabaseOrder(
+    order: Message<"database_create" | "database_drop">,
+    reply: ReplyTo,
+  ): void {
+    const { req_type: what, database: name } = order;
+    const { change } = this.#options.databases ?? {};
+    if (change === undefined) {
+      throw new KvError(
+        "bad_request",
+        `${what}: this is a node, not a coordinator; name the coordinator's address`,
+      );
+    }
+    const before = findDatabase(this.#map(what).databases, name);
+    change((databases) => {
+      if (order.req_type === "database_drop") return withoutDatabase(databases, name);
+      const isThere = order.if_absent === true && findDatabase(databases, name) !== undefined;
+      return isThere ? databases : withDatabase(databases, databaseOrderOf(order));
+    }).then(() => {
+      const about = findDatabase(this.#node.map()?.databases, name) ?? before;
+      reply({ req_type: "result", result: about === undefined ? {} : databaseDocument(about) });
+    }, (error) => reply(toErrorReply(failureOf(error))));
   }
 
   #executeKey(given: KeyRequest, reply: ReplyTo, connection: Connection): void {

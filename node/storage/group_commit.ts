@@ -44,7 +44,7 @@ import {
 } from "../../shared/limits/storage.ts";
 import type { Storage, StorageChange } from "./storage.ts";
 import type { RowCache } from "./row_cache.ts";
-import { ByteSlab } from "./byte_slab.ts";
+import { ByteSlab } from "../../shared/base/byte_slab.ts";
 
 /** When a batch is made to survive a power cut. */
 export type FsyncMode = "always" | "interval" | "never";

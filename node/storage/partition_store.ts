@@ -18,6 +18,7 @@
  */
 import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { invariant } from "../../shared/base/errors.ts";
+import { isNamedKey, NAMED_END, NAMED_FROM } from "../../shared/cluster/databases.ts";
 import {
   PARTITION_SHARE_MAX,
   PASS_PAGE_BYTES,
@@ -33,11 +34,13 @@ import {
   decodeRecord,
   decodeSoundRecord,
   encodeRecord,
+  recordBytes,
   recordCrc,
   recordFlags,
   recordKey,
   rowsFrom,
 } from "./record.ts";
+import { DatabaseTallies } from "./database_tallies.ts";
 import { ExpiryIndex } from "./expiry_index.ts";
 import { TombstoneList } from "./tombstone_list.ts";
 import { type ScanPage, scanPage } from "./scan_page.ts";
@@ -66,6 +69,8 @@ export class PartitionStore {
   readonly expiring: ExpiryIndex;
   /** The tombstones that were written since it was opened. */
   readonly tombstones = new TombstoneList();
+  /** What named databases have of it. */
+  readonly databases: DatabaseTallies;
   /** Who is told of the system's own rows. */
   systemRows: SystemRows | undefined;
   readonly #queue: GroupCommit;
@@ -94,6 +99,7 @@ export class PartitionStore {
   ) {
     this.partition = partition;
     this.expiring = new ExpiryIndex(expiringMax, state.count === 0);
+    this.databases = new DatabaseTallies(state.count === 0 && (state.tombstones ?? 0) === 0);
     this.#queue = queue;
     this.#state = { ...state };
     this.#sums = new PartitionSums(this.#state);
@@ -238,6 +244,16 @@ export class PartitionStore {
     if (this.#clearing === "no") this.#queue.touchLater(this.#member);
   }
 
+  /** Counts what named databases have, if that is not known. @throws {KvError} `corrupt`, `storage_failed` */
+  async countDatabases(): Promise<void> {
+    if (this.databases.known) return;
+    const options = { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES, end: NAMED_END };
+    await this.databases.count(
+      (after) => this.scan(after, { ...options, start: NAMED_FROM }),
+      recordBytes,
+    );
+  }
+
   /** Makes sure that the current state goes to disk with the next batch; `onSynced` follows. */
   flush(): void {
     if (this.#clearing === "no") this.#queue.touch(this.#member);
@@ -345,6 +361,7 @@ export class PartitionStore {
     Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
     this.#changes++;
     this.#sums.clear();
+    this.databases.clear();
     this.expiring.clear();
     this.tombstones.clear();
     this.systemRows?.clear();
@@ -431,6 +448,7 @@ export class PartitionStore {
   #account(key: string, row: Counted, sign: 1 | -1): void {
     this.#changes++;
     this.#sums.change(key, row, sign);
+    if (isSystemKey(key) && isNamedKey(key)) this.databases.change(key, row, sign);
   }
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {

@@ -19,7 +19,7 @@
  *
  * @module
  */
-import type { ByteSlab } from "./byte_slab.ts";
+import type { ByteSlab } from "../../shared/base/byte_slab.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Entry, NO_VALUE } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
@@ -119,8 +119,8 @@ export function encodeRecord(
 ): EncodedRecord {
   const { contentType, version } = entry;
   const typeBytes = contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length;
-  const extraBytes = typeBytes + (version === undefined ? 0 : ITEM_HEADER_BYTES + VERSION_BYTES);
-  const length = HEADER_BYTES + extraBytes + entry.value.length;
+  const length = recordBytes(entry);
+  const extraBytes = length - HEADER_BYTES - entry.value.length;
   const value = slab === undefined ? new Uint8Array(length) : slab.take(length);
   value[4] = entry.flags;
   value[5] = RECORD_FORMAT;
@@ -138,6 +138,13 @@ export function encodeRecord(
   const crc = crc32c(value, crc32c(key), 4);
   putUint32(value, 0, crc);
   return { key, value, crc };
+}
+
+/** How long an entry's row is, without its key. */
+export function recordBytes({ contentType, version, value }: Entry): number {
+  return HEADER_BYTES + value.length +
+    (contentType === undefined ? 0 : ITEM_HEADER_BYTES + contentType.length) +
+    (version === undefined ? 0 : ITEM_HEADER_BYTES + VERSION_BYTES);
 }
 
 /**

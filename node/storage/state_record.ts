@@ -18,7 +18,7 @@
  *
  * @module
  */
-import type { ByteSlab } from "./byte_slab.ts";
+import type { ByteSlab } from "../../shared/base/byte_slab.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { TOMBSTONE } from "../../shared/base/entry.ts";
 import {

@@ -71,6 +71,10 @@ export const ERROR_CODES = {
   reply_not_kept: { retry: false, text: "it has happened; its answer was too long to be kept" },
   /** The request was not done: its client session may have been forgotten. It may be sent again with `detail.since`. */
   session_evicted: { retry: false, text: "the client session may have been forgotten" },
+  /** There is no database of this name. */
+  no_database: { retry: false, text: "there is no such database" },
+  /** The write would make the database larger than its quota allows. */
+  quota_exceeded: { retry: false, text: "the database is as large as its quota allows" },
   /** A mistake in our own code. */
   internal: { retry: false, text: "an internal error" },
 } as const satisfies Record<string, { retry: boolean; text: string }>;

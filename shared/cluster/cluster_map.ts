@@ -10,6 +10,7 @@
  */
 import { invariant } from "../base/errors.ts";
 import type { ClusterSettings } from "./cluster_settings.ts";
+import type { DatabaseList } from "./databases.ts";
 
 export type { ClusterSettings } from "./cluster_settings.ts";
 
@@ -72,6 +73,8 @@ export interface ClusterMap {
   readonly nodes: readonly NodeInfo[];
   /** The coordinators; absent in a map of a node that is a cluster by itself. */
   readonly coordinators?: readonly CoordinatorInfo[];
+  /** The databases besides `default`; absent until the first is made. */
+  readonly databases?: DatabaseList;
   /** Index: partition number. */
   readonly partitions: readonly PartitionConfig[];
 }
@@ -88,6 +91,8 @@ export interface ClusterMapDelta {
   readonly nodes?: readonly NodeInfo[];
   /** The whole list, if it has changed. */
   readonly coordinators?: readonly CoordinatorInfo[];
+  /** The whole list, if it has changed. */
+  readonly databases?: DatabaseList;
   readonly partitions: readonly (readonly [partition: number, config: PartitionConfig])[];
 }
 
@@ -97,12 +102,14 @@ export function applyDelta(map: ClusterMap, delta: ClusterMapDelta): ClusterMap 
   const partitions = map.partitions.slice();
   for (const [partition, config] of delta.partitions) partitions[partition] = config;
   const { epoch, seal, generation = map.generation, coordinators = map.coordinators } = delta;
+  const { databases = map.databases } = delta;
   return {
     epoch,
     ...(generation === undefined ? {} : { generation }),
     ...(seal === undefined ? {} : { seal }),
     settings: map.settings,
     ...(coordinators === undefined ? {} : { coordinators }),
+    ...(databases === undefined ? {} : { databases }),
     nodes: delta.nodes ?? map.nodes,
     partitions,
   };
@@ -114,13 +121,14 @@ export function mapDelta(from: ClusterMap, to: ClusterMap): ClusterMapDelta {
   to.partitions.forEach((config, partition) => {
     if (config !== from.partitions[partition]) partitions.push([partition, config]);
   });
-  const { generation, seal, coordinators } = to;
+  const { generation, seal, coordinators, databases } = to;
   const delta = {
     fromEpoch: from.epoch,
     epoch: to.epoch,
     ...(generation === undefined || generation === from.generation ? {} : { generation }),
     ...(seal === undefined ? {} : { seal }),
     ...(coordinators === undefined || coordinators === from.coordinators ? {} : { coordinators }),
+    ...(databases === undefined || databases === from.databases ? {} : { databases }),
     partitions,
   };
   return to.nodes === from.nodes ? delta : { ...delta, nodes: to.nodes };

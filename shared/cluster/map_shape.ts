@@ -9,6 +9,7 @@
 import { PARTITIONS_MAX, TERM_MAX } from "../limits/cluster.ts";
 import { COORDINATORS_MAX } from "../limits/membership.ts";
 import { CONTENT_TYPE_CHARACTERS_MAX } from "../limits/wire.ts";
+import { isDatabaseList } from "./databases.ts";
 import { isClusterSettings } from "./cluster_settings.ts";
 
 /** While they are changed, the old and the new ones are listed. */
@@ -52,9 +53,10 @@ export function isPartitionConfig(value: unknown): boolean {
 /** Form of a `ClusterMap`. */
 export function isClusterMap(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { epoch, generation, seal, settings, nodes, coordinators, partitions } = value;
+  const { epoch, generation, seal, settings, nodes, coordinators, databases, partitions } = value;
   return isUint(epoch) && isOptionalText(generation) && isOptionalText(seal) &&
     isSettings(settings) && isNodeList(nodes) && isOptionalCoordinators(coordinators) &&
+    (databases === undefined || isDatabaseList(databases)) &&
     Array.isArray(partitions) && partitions.length === settings.partitionCount &&
     partitions.every(isPartitionConfig);
 }
@@ -62,10 +64,11 @@ export function isClusterMap(value: unknown): boolean {
 /** Form of a `ClusterMapDelta`. */
 export function isClusterMapDelta(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { fromEpoch, epoch, generation, seal, nodes, coordinators, partitions } = value;
+  const { fromEpoch, epoch, generation, seal, nodes, coordinators, databases, partitions } = value;
   return isUint(fromEpoch) && isUint(epoch) && isOptionalText(generation) &&
     isOptionalText(seal) && isOptionalCoordinators(coordinators) &&
     (nodes === undefined || isNodeList(nodes)) &&
+    (databases === undefined || isDatabaseList(databases)) &&
     Array.isArray(partitions) && partitions.every(isPartitionChange);
 }
 

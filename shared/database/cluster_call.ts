@@ -7,6 +7,9 @@
  *
  * @module
  */
+import { type KeyBounds, type KeyRange, keyRange } from "../base/key_range.ts";
+import { isWithinTogether } from "../cluster/databases.ts";
+import { partitionOf } from "../cluster/position.ts";
 import type { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import { type ClusterMap, type NodeId, whyNoPrimary } from "../cluster/cluster_map.ts";
@@ -42,12 +45,22 @@ export interface ClusterCallDeps {
   readonly work: WorkScheduler;
 }
 
+/** Where the keys of a range can be: of a database whose keys lie together in one partition, otherwise anywhere. */
+function partitionsOf(range: KeyRange, partitionCount: number): PartitionSet {
+  if (!isWithinTogether(range)) return PartitionSet.all(partitionCount);
+  const one = new PartitionSet(partitionCount);
+  one.add(partitionOf(range.start ?? "", partitionCount));
+  return one;
+}
+
 /** A call of the whole cluster. */
 export abstract class ClusterCall<T> {
   /** Partitions that no answer covers yet; undefined until there is a map. */
   protected missing: PartitionSet | undefined;
   readonly #deps: ClusterCallDeps;
   readonly #what: string;
+  readonly #range: KeyRange;
+  #total = 0;
   readonly #timeoutMs: number;
   readonly #done: (result: T | Message<"error">) => void;
   readonly #startMs: number;
@@ -62,15 +75,22 @@ export abstract class ClusterCall<T> {
   constructor(
     deps: ClusterCallDeps,
     what: string,
+    bounds: KeyBounds,
     timeoutMs: number,
     done: (result: T | Message<"error">) => void,
   ) {
     this.#deps = deps;
     this.#what = what;
+    this.#range = keyRange(bounds);
     this.#timeoutMs = timeoutMs;
     this.#done = done;
     this.#startMs = deps.clock.monotonicMs();
     this.#deadlineMs = this.#startMs + timeoutMs;
+  }
+
+  /** How many partitions the call is about. */
+  protected get total(): number {
+    return this.#total;
   }
 
   /** Asks the nodes. */
@@ -173,7 +193,9 @@ export abstract class ClusterCall<T> {
       this.#refresh();
       return;
     }
-    const missing = this.missing ??= PartitionSet.all(map.settings.partitionCount);
+    this.missing ??= partitionsOf(this.#range, map.settings.partitionCount);
+    const { missing } = this;
+    this.#total ||= missing.size;
     const byNode = new Map<NodeId, PartitionSet>();
     for (const partition of missing) {
       const primary = map.partitions[partition]?.primary;

@@ -38,7 +38,7 @@ export class ClusterCount extends ClusterCall<number> {
     timeoutMs: number,
     done: (result: number | Message<"error">) => void,
   ) {
-    super(deps, "count", timeoutMs, done);
+    super(deps, "count", request, timeoutMs, done);
     this.#request = request;
     this.#defer = (then) => deps.clock.defer(then);
   }

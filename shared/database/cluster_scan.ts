@@ -56,7 +56,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
     timeoutMs: number,
     done: (result: ScanPage | Message<"error">) => void,
   ) {
-    super(deps, "scan", timeoutMs, done);
+    super(deps, "scan", request, timeoutMs, done);
     this.#request = request;
     this.#reverse = request.reverse === true;
     this.#clockDefer = (then) => deps.clock.defer(then);
@@ -84,7 +84,7 @@ export class ClusterScan extends ClusterCall<ScanPage> {
   protected override askFor(node: NodeId, partitions: PartitionSet): void {
     const { after } = this.#request;
     const limit = this.#limit;
-    const share = shareOf(limit, partitions.size / partitions.partitionCount);
+    const share = shareOf(limit, partitions.size / this.total);
     this.#ask(node, partitions, after, share, (entries, next, covered) => {
       if (covered.size === 0) return;
       for (const partition of covered) this.missing?.delete(partition);

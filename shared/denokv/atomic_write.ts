@@ -6,13 +6,14 @@
  */
 import { Buffer } from "node:buffer";
 import { KvError } from "../base/errors.ts";
+import { keyOfBytes } from "../base/key_text.ts";
 import { TRANSACTION_REQUESTS_MAX } from "../limits/requests.ts";
 import { keyOfField } from "../schema/value_codec.ts";
 import { versionOfStamp, versionstampOf } from "../schema/versionstamp.ts";
 import { fromErrorReply } from "../wire/error_reply.ts";
 import type { Message, PlainRequest, Reply } from "../wire/messages.ts";
-import type { KvDatabase } from "./kv_database.ts";
 import { type AtomicWriteMessage, MUTATION, type MutationMessage } from "./datapath.ts";
+import { ANY_KEY } from "./snapshot_read.ts";
 import { typeOfEncoding } from "./values.ts";
 
 /** A version that no key has. */
@@ -26,7 +27,6 @@ const COMBINE = {
 
 /** @throws {KvError} `bad_request`, `transaction_too_large` */
 export function atomicWriteRequest(
-  database: KvDatabase,
   { checks, mutations, enqueues }: AtomicWriteMessage,
 ): Message<"transaction"> {
   if (enqueues > 0) {
@@ -45,24 +45,24 @@ export function atomicWriteRequest(
   }
   return {
     req_type: "transaction",
-    key: database.prefix,
+    key: ANY_KEY,
     as_one: true,
     checks: checks.map(({ key, versionstamp }) => [
-      storeKey(database, key),
+      storeKey(key),
       versionstamp.length === 0 ? 0 : versionOfStamp(versionstamp) ?? NO_VERSION,
     ]),
-    requests: mutations.map((mutation) => mutationRequest(database, mutation)),
+    requests: mutations.map((mutation) => mutationRequest(mutation)),
   };
 }
 
-function storeKey(database: KvDatabase, key: Uint8Array): string {
+function storeKey(key: Uint8Array): string {
   if (key.length === 0) throw new KvError("bad_request", "a key must not be empty");
-  return database.keyOf(key);
+  return keyOfBytes(key);
 }
 
-function mutationRequest(database: KvDatabase, mutation: MutationMessage): PlainRequest {
+function mutationRequest(mutation: MutationMessage): PlainRequest {
   const { type, data, encoding } = mutation;
-  const key = storeKey(database, mutation.key);
+  const key = storeKey(mutation.key);
   switch (type) {
     case MUTATION.DELETE:
       return { req_type: "delete", key };

@@ -1,48 +1,38 @@
 /**
- * A database of Deno KV in this store: its name, and which keys it has. All its keys have the same `{tag}`, so they are in
- * one partition, whatever they are; and they have the order of their bytes.
+ * A database of Deno KV: a database of this store whose keys lie together in one partition, so that any commit is local to
+ * it and any read is of one moment. Its keys are the bytes that Deno encodes, in the order of these bytes.
  *
  * @module
  */
 import { createHash } from "node:crypto";
+import { type DatabaseInfo, DEFAULT_DATABASE } from "../cluster/databases.ts";
 import { KvError } from "../base/errors.ts";
-import { bytesOfKey, keyOfBytes } from "../base/key_text.ts";
 
-/** Characters of a database's name. */
-const NAME_CHARACTERS_MAX = 64;
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
-
-/** The keys of one database. */
+/** One database. */
 export class KvDatabase {
   readonly name: string;
-  /** What all keys begin with; itself a key of the same partition. */
-  readonly prefix: string;
+  readonly #number: number;
 
-  /** @throws {KvError} `bad_request` for a text that no database is named by */
-  constructor(name: string) {
-    if (!NAME.test(name) || name.length > NAME_CHARACTERS_MAX) {
+  /** @throws {KvError} `bad_request` for a database whose keys do not lie together; undefined is `default` */
+  constructor(
+    database: Pick<DatabaseInfo, "name" | "number"> & { readonly together?: boolean } | undefined,
+  ) {
+    if (database?.together !== true) {
       throw new KvError(
         "bad_request",
-        `a database's name has 1 to ${NAME_CHARACTERS_MAX} letters, digits, "_", "-" and ".", and begins with a letter or digit`,
+        `the keys of the database ${
+          database?.name ?? DEFAULT_DATABASE
+        } are spread over the partitions, and Deno KV needs ` +
+          "them together: use another name, or make a database with --together",
       );
     }
-    this.name = name;
-    this.prefix = `denokv/{${name}}/`;
+    this.name = database.name;
+    this.#number = database.number;
   }
 
-  /** The store's key for a key's bytes. */
-  keyOf(bytes: Uint8Array): string {
-    return this.prefix + keyOfBytes(bytes);
-  }
-
-  /** The bytes of a key of this database. */
-  bytesOf(key: string): Uint8Array {
-    return bytesOfKey(key.slice(this.prefix.length));
-  }
-
-  /** A UUID that no other database has, in no cluster. */
+  /** A UUID that no other database has, in no cluster; nor another one of the same name, made after this one was dropped. */
   id(clusterId: string): string {
-    const hex = createHash("sha256").update(`deno-kv\0${clusterId}\0${this.name}`).digest("hex");
+    const hex = createHash("sha256").update(`deno-kv\0${clusterId}\0${this.#number}`).digest("hex");
     const parts = [
       hex.slice(0, 8),
       hex.slice(8, 12),

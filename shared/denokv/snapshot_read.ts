@@ -5,13 +5,16 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
+import { keyOfBytes } from "../base/key_text.ts";
 import { RANGES_ENTRIES_MAX, RANGES_MAX } from "../limits/requests.ts";
 import { fromWireEntry } from "../schema/value_codec.ts";
 import { fromErrorReply } from "../wire/error_reply.ts";
 import type { KeyRequest, Message, Reply } from "../wire/messages.ts";
-import type { KvDatabase } from "./kv_database.ts";
 import type { EntryMessage, RangeMessage } from "./datapath.ts";
 import { dataMessage, entryMessage } from "./values.ts";
+
+/** Names the partition in which all keys of a database of Deno KV lie. Nothing is read or written under it. */
+export const ANY_KEY = "k";
 
 /** @throws {KvError} `bad_request` for a limit that is none, or for more than is read at once */
 export function checkSnapshotRead(ranges: readonly RangeMessage[]): void {
@@ -37,18 +40,14 @@ export function checkSnapshotRead(ranges: readonly RangeMessage[]): void {
 }
 
 /** The request for ranges that have been checked; there is at least one. */
-export function snapshotReadRequest(
-  database: KvDatabase,
-  ranges: readonly RangeMessage[],
-): KeyRequest {
-  const { prefix } = database;
+export function snapshotReadRequest(ranges: readonly RangeMessage[]): KeyRequest {
   if (!ranges.every(isOneKey)) {
     return {
       req_type: "read_ranges",
-      key: prefix,
+      key: ANY_KEY,
       ranges: ranges.map(({ start, end, limit, reverse }) => ({
-        start: database.keyOf(start),
-        end: database.keyOf(end),
+        start: keyOfBytes(start),
+        end: keyOfBytes(end),
         limit,
         reverse,
       })),
@@ -56,11 +55,11 @@ export function snapshotReadRequest(
   }
   const requests = ranges.map(({ start }): Message<"get"> => ({
     req_type: "get",
-    key: database.keyOf(start),
+    key: keyOfBytes(start),
   }));
   const [only] = requests;
   if (only !== undefined && requests.length === 1) return only;
-  return { req_type: "transaction", key: prefix, requests };
+  return { req_type: "transaction", key: ANY_KEY, requests };
 }
 
 /** Whether there is exactly one key from `start` to `end`: `end` is the next possible one. */
@@ -71,11 +70,10 @@ function isOneKey({ start, end }: RangeMessage): boolean {
 
 /** The entries of each range. @throws {KvError} the error that was answered */
 export function snapshotReadOutput(
-  database: KvDatabase,
   ranges: readonly RangeMessage[],
   reply: Reply,
 ): EntryMessage[][] {
-  if (reply.req_type === "entries") return entriesByRange(database, reply);
+  if (reply.req_type === "entries") return entriesByRange(reply);
   const replies = reply.req_type === "result" && Array.isArray(reply.result)
     ? reply.result as readonly Reply[]
     : [reply];
@@ -90,11 +88,11 @@ export function snapshotReadOutput(
   });
 }
 
-function entriesByRange(database: KvDatabase, reply: Message<"entries">): EntryMessage[][] {
+function entriesByRange(reply: Message<"entries">): EntryMessage[][] {
   const entries = reply.local_entries ?? reply.entries.map(fromWireEntry);
   let at = 0;
   return (reply.counts ?? []).map((count) => {
-    const range = entries.slice(at, at + count).map((entry) => entryMessage(database, entry));
+    const range = entries.slice(at, at + count).map((entry) => entryMessage(entry));
     at += count;
     return range;
   });

@@ -7,11 +7,11 @@
 import type { Entry } from "../base/entry.ts";
 import { versionOf } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
+import { bytesOfKey } from "../base/key_text.ts";
 import { U64_TYPE, V8_TYPE } from "../operations/combine.ts";
 import { versionstampOf } from "../schema/versionstamp.ts";
 import { valueOfReply } from "../schema/value_codec.ts";
 import type { Message } from "../wire/messages.ts";
-import type { KvDatabase } from "./kv_database.ts";
 import { ENCODING, type EntryMessage } from "./datapath.ts";
 
 const U64_BYTES = 8;
@@ -40,10 +40,10 @@ function encodingOf(contentType: string | undefined, value: Uint8Array): number 
 }
 
 /** An entry as Deno KV has it. */
-export function entryMessage(database: KvDatabase, entry: Entry): EntryMessage {
+export function entryMessage(entry: Entry): EntryMessage {
   const { key, value, contentType } = entry;
   return {
-    key: database.bytesOf(key),
+    key: bytesOfKey(key),
     value,
     encoding: encodingOf(contentType, value),
     versionstamp: versionstampOf(versionOf(entry)),

@@ -10,6 +10,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
+import { checkDatabaseName, DEFAULT_DATABASE } from "../cluster/databases.ts";
 import { DeduplicatingDatabase } from "../database/deduplicating_database.ts";
 import { REQUEST_OVERHEAD_BYTES } from "../limits/admission.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -34,7 +35,7 @@ import {
 } from "./protocol/origins.ts";
 import { repeatableNames } from "./protocol/parameters.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
-import { DATABASE_PATH, KEY_PATH, ROUTES } from "./endpoints/routes.ts";
+import { DATABASE_PATH, DATABASE_ROUTES, KEY_PATH, ROUTES } from "./endpoints/routes.ts";
 import {
   percentDecoded,
   queryParameters,
@@ -49,6 +50,8 @@ interface Place {
   readonly route: string;
   readonly methods: Methods;
   readonly key: string;
+  /** The name of the database that it is about. */
+  readonly database: string;
 }
 
 /** What is known of a request, for metrics. */
@@ -160,7 +163,7 @@ export class HttpFrontEnd {
     if (caller?.closed) throw new KvError("unavailable", "the connection is closed");
     const target = targetOf(request.url);
     checkOrigin(request, target.authority, this.#rules);
-    const { route, methods, key } = placeOf(target);
+    const { route, methods, key, database } = placeOf(target);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const endpoint = Object.hasOwn(methods, method) ? methods[method as Method] : undefined;
     if (endpoint === undefined) {
@@ -180,9 +183,10 @@ export class HttpFrontEnd {
     if (this.#logins !== undefined) {
       const need = ENDPOINT_NEEDS[`${method} ${route}`];
       const guarded = await this.#admit(need, request, services, this.#logins, caller);
-      return await endpoint.run({ request, key, services: guarded }, queryOf(target, endpoint));
+      const call = { request, key, services: guarded.inDatabase(database) };
+      return await endpoint.run(call, queryOf(target, endpoint));
     }
-    const call = { request, key, services };
+    const call = { request, key, services: services.inDatabase(database) };
     return await endpoint.run(call, queryOf(target, endpoint));
   }
 
@@ -258,20 +262,35 @@ function queryOf({ query }: Target, { parameters }: Endpoint): Map<string, strin
 }
 
 function placeOf({ path }: Target): Place {
+  if (!path.startsWith(DATABASE_PATH)) return placeWithin(path, DEFAULT_DATABASE);
+  const slash = path.indexOf("/", DATABASE_PATH.length);
+  const end = slash < 0 ? path.length : slash;
+  const name = percentDecoded(path.slice(DATABASE_PATH.length, end), "the database's name");
+  checkDatabaseName(name);
+  const rest = path.slice(end);
+  // Clients of Deno KV may have a slash at the end.
+  const route = `${DATABASE_PATH}{database}${rest === "/" ? "" : rest}`;
+  const methods = Object.hasOwn(ROUTES, route) ? ROUTES[route] : undefined;
+  if (methods !== undefined) return { route, methods, key: name, database: DEFAULT_DATABASE };
+  const place = placeWithin(rest, name);
+  if (isOfDatabases(place.route)) return place;
+  throw new HttpProblem(
+    404,
+    "bad_request",
+    `there is nothing at ${quoted(rest)} of a database; /openapi.json says what there is`,
+  );
+}
+
+/** Whether what is at a path is about keys, and so is there for each database. */
+function isOfDatabases(route: string): boolean {
+  return DATABASE_ROUTES.has(route) || route.startsWith("/op/");
+}
+
+function placeWithin(path: string, database: string): Place {
   if (path.startsWith(KEY_PATH)) {
     const key = percentDecoded(path.slice(KEY_PATH.length), "the key");
     const route = `${KEY_PATH}{key}`;
-    return { route, methods: ROUTES[route] ?? {}, key };
-  }
-  if (path.startsWith(DATABASE_PATH)) {
-    const end = path.indexOf("/", DATABASE_PATH.length);
-    const name = path.slice(DATABASE_PATH.length, end < 0 ? undefined : end);
-    const rest = end < 0 || end === path.length - 1 ? "" : path.slice(end);
-    const route = `${DATABASE_PATH}{name}${rest}`;
-    if (Object.hasOwn(ROUTES, route)) {
-      const key = percentDecoded(name, "the database's name");
-      return { route, methods: ROUTES[route] ?? {}, key };
-    }
+    return { route, methods: ROUTES[route] ?? {}, key, database };
   }
   const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   if (methods === undefined) {
@@ -281,7 +300,7 @@ function placeOf({ path }: Target): Place {
       `there is nothing at ${quoted(path)}; /openapi.json says what there is`,
     );
   }
-  return { route: path, methods, key: "" };
+  return { route: path, methods, key: "", database };
 }
 
 function allowedOf(methods: Methods): string {

@@ -26,6 +26,29 @@ export const NAME_CHARACTERS_MAX = 255;
 /** A node's share of replicas is at most this times its weighted average, rounded up. */
 export const BALANCE_BOUND = 1.15;
 
+/** Databases of one cluster besides `default`. */
+export const DATABASES_MAX = 4_096;
+/** The greatest number that a database can get. Numbers are never given twice. */
+export const DATABASE_NUMBER_MAX = 999_999;
+export const DATABASE_NAME_CHARACTERS_MAX = 63;
+/** What stands before the key of a database's row, at most. */
+export const DATABASE_PREFIX_BYTES_MAX = 12;
+/** The most bytes that one takes in a cluster map as JSON. */
+export const MAP_DATABASE_BYTES = 160 + DATABASE_NAME_CHARACTERS_MAX;
+/** How long a node waits for the map that names a database which it has asked for. */
+export const DATABASE_WAIT_MS = 10_000;
+/** How often it asks meanwhile. */
+export const DATABASE_ASK_MS = 1_000;
+/** The part of the room that is left which all nodes together may use before they ask each other again. */
+export const QUOTA_SHARE = 0.25;
+/** How long a node may use its share. */
+export const QUOTA_FRESH_MS = 1_000;
+/** How long a node waits for the others' answers; who does not answer counts as empty. */
+export const QUOTA_ASK_TIMEOUT_MS = 2_000;
+/** Rows of dropped databases that a node deletes in one step, and the pause between two steps. */
+export const DROPPED_ROWS_PER_STEP = 256;
+export const DROPPED_PAUSE_MS = 20;
+
 /**
  * The most bytes that a cluster map, or a change of all of it, takes in a frame. While replicas move, a
  * partition has up to twice as many as asked for: the old ones, and those that are being filled.

@@ -33,6 +33,8 @@ export const EPOCH_JUMP_MAX = 2 ** 32;
 /** If an operator accepts an old document, epochs and terms go on this far above all that were seen. */
 export const ACCEPTED_EPOCH_LEAP = 1_000_000;
 export const ACCEPTED_TERM_LEAP = 1_000;
+/** More than the databases that can have been made after an old document, until its copy is put back. */
+export const ACCEPTED_DATABASE_LEAP = 10_000;
 /** A node that is down and holds nothing is removed from the list after this time. */
 export const FORGET_DOWN_MS = 3_600_000;
 /** How often the coordinator checks for what depends on time alone. */

@@ -16,7 +16,15 @@ import {
   REQUEST_BYTES_PER_CONNECTION_MAX,
   UNFINISHED_BYTES_MAX,
 } from "./admission.ts";
-import { mapBytesMax, NODES_MAX, PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT } from "./cluster.ts";
+import {
+  DATABASE_PREFIX_BYTES_MAX,
+  DATABASES_MAX,
+  MAP_DATABASE_BYTES,
+  mapBytesMax,
+  NODES_MAX,
+  PARTITIONS_MAX,
+  REPLICATION_FACTOR_DEFAULT,
+} from "./cluster.ts";
 import {
   REQUEST_QUEUE_BYTES_MAX,
   RETIRE_MS,
@@ -63,7 +71,13 @@ import {
   PARTITION_SHARE_MIN,
   STATE_WRITE_DELAY_MS,
 } from "./storage.ts";
-import { FRAME_BYTES_MAX, FRAME_TIMEOUT_MS, KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./wire.ts";
+import {
+  FRAME_BYTES_MAX,
+  FRAME_TIMEOUT_MS,
+  KEY_BYTES_MAX,
+  STORED_KEY_BYTES_MAX,
+  VALUE_BYTES_MAX,
+} from "./wire.ts";
 
 invariant(
   FRAME_BYTES_MAX > 2 * 6 * SCAN_BYTES_MAX + SCAN_ROWS_MAX * 1 * KIB,
@@ -165,4 +179,13 @@ invariant(
 invariant(
   3 * JUDGED_CHARACTERS_MAX < FRAME_BYTES_MAX,
   "a frame holds users, roles and tokens, whatever characters they have",
+);
+invariant(
+  STORED_KEY_BYTES_MAX >= KEY_BYTES_MAX + DATABASE_PREFIX_BYTES_MAX,
+  "a row has room for the longest key of a database",
+);
+invariant(
+  mapBytesMax(PARTITIONS_MAX, REPLICATION_FACTOR_DEFAULT) + DATABASES_MAX * MAP_DATABASE_BYTES <=
+    FRAME_BYTES_MAX,
+  "a map with all databases fits into a frame",
 );

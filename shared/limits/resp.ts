@@ -21,6 +21,8 @@ export const RESP_PENDING_REPLY_BYTES = 16 * MIB;
 export const RESP_REPLY_BYTES_MAX = 32 * MIB;
 /** Keys that a connection may watch. */
 export const RESP_WATCHED_KEYS_MAX = 1_000;
+/** Databases that clients select by number: 0 to one less than this, as in Redis' default. */
+export const RESP_DATABASES = 16;
 /** Cursors of SCAN that a node remembers. */
 export const RESP_CURSORS_MAX = 16_384;
 /** How often a command that reads before it writes is tried if others write meanwhile. */

@@ -8,6 +8,7 @@
 import type { Entry } from "../base/entry.ts";
 import { EXPIRED, isLive, NO_VALUE, TOMBSTONE, versionOf } from "../base/entry.ts";
 import { type ErrorCode, KvError } from "../base/errors.ts";
+import { userKeyOf } from "../cluster/databases.ts";
 import { quotedKey } from "../base/key_text.ts";
 import {
   date,
@@ -118,6 +119,10 @@ export type RequestOf<F extends Fields> = FieldsObject<F> & { req_type: string; 
 /** Every request names its key and may name its deadline; a node that passes it on marks it. */
 const REQUEST_FIELDS = {
   key: described("The key: 1 to 2,048 bytes; `key64` has it in base64", keyText),
+  database: described("The database", optional(text), {
+    fallback: "default",
+    audience: "programs",
+  }),
   timeout_ms: described("How long the cluster tries, retries included", optional(duration), {
     unit: "ms",
     fallback: String(REQUEST_TIMEOUT_MS),
@@ -345,7 +350,8 @@ export function checkLength(
 }
 
 /** A key as an error's text shows it: in quotes, and not too long. */
-export function quote(key: string): string {
+export function quote(given: string): string {
+  const key = userKeyOf(given);
   return quotedKey(key.length > 80 ? key.slice(0, 80) + "…" : key);
 }
 

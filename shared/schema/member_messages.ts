@@ -7,7 +7,17 @@
 import type { ClusterMapDelta } from "../cluster/cluster_map.ts";
 import { isClusterMapDelta } from "../cluster/map_shape.ts";
 import { clusterMap, partition, term, texts } from "./cluster_fields.ts";
-import { array, field, flag, number, object, optional, text, uint } from "./fields.ts";
+import {
+  array,
+  field,
+  flag,
+  number,
+  object,
+  optional,
+  positiveUint,
+  text,
+  uint,
+} from "./fields.ts";
 import { message, type MessageSpec } from "./reply_messages.ts";
 
 /** What a node's disk holds of one partition: partition, term, last seq, and 1 if it is damaged. */
@@ -146,6 +156,37 @@ export const MEMBER_MESSAGES = {
    * `force` gives such writes up. Answered by `result`, `{node, forced}`; `forced` is as the answer to `force`.
    */
   forget_node: message(1, "request", { node: text, force: optional(flag) }),
+
+  /**
+   * Orders about databases (`cluster/databases.ts`), for the active coordinator; a lone node carries them out itself.
+   * Answered by `result`, the database as `databases` lists it, once the map that says so is durable.
+   */
+  database_create: message(1, "request", {
+    database: text,
+    together: optional(flag),
+    max_keys: optional(positiveUint),
+    max_bytes: optional(positiveUint),
+    /** One that is there already, of whatever kind, will do. */
+    if_absent: optional(flag),
+    timeout_ms: optional(uint),
+  }),
+  /** Its keys are gone when this is answered; the space comes back in time. */
+  database_drop: message(1, "request", { database: text, timeout_ms: optional(uint) }),
+  /** The databases. Answered by `result`: an array of objects, `default` first. */
+  databases: message(1, "request", {}),
+  /**
+   * What named databases have in the partitions that the node is primary of. Answered by `result`: `known`, whether all
+   * of them have been counted; and `databases`, an array of [number, keys, bytes].
+   */
+  database_usage: message(1, "request", {}),
+  /** For a node's clients: make a database if it is not there, or drop it if it is. */
+  database_wanted: message(1, "member", {
+    database: text,
+    together: optional(flag),
+    max_keys: optional(positiveUint),
+    max_bytes: optional(positiveUint),
+    drop: optional(flag),
+  }),
 
   /**
    * Who may do what, in a secured cluster: users (passwords as hashes), roles, tokens (as hashes), revoked certificates,

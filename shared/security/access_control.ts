@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { DatabaseList } from "../cluster/databases.ts";
 import { KvError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -84,7 +85,9 @@ class Login implements Principal {
   #judge(document: JudgedDocument): void {
     this.#judgedBy = document;
     const grants = this.#proof.isGood(document) ? grantsOf(document, this.name) : undefined;
-    this.#rights = grants === undefined ? undefined : new Rights(grants);
+    this.#rights = grants === undefined
+      ? undefined
+      : new Rights(grants, undefined, () => this.#access.databases());
   }
 }
 
@@ -110,6 +113,9 @@ export class AccessControl {
     this.#turns = new LoginTurns(deps.throttle, deps.clock);
     this.#document = document;
   }
+
+  /** The databases, as far as the process knows them; its owner sets it. */
+  databases: () => DatabaseList | undefined = () => undefined;
 
   get document(): JudgedDocument {
     return this.#document;

@@ -11,6 +11,7 @@
 import { KvError } from "../base/errors.ts";
 import { keyRange } from "../base/key_range.ts";
 import { quotedKey } from "../base/key_text.ts";
+import { userKeyOf } from "../cluster/databases.ts";
 import { isPlainOperation, OPERATIONS } from "../operations/table.ts";
 import type { RequestOf, WriteOperation } from "../operations/operation.ts";
 import type { KeyRequest, Message, PlainRequest, Request } from "../wire/messages.ts";
@@ -72,7 +73,9 @@ function whyKeysForbidden(request: KeyRequest, rights: Rights): KvError | undefi
   }
   for (const [key] of request.checks ?? []) {
     // Whether the transaction happens tells the key's version.
-    if (!rights.allowsKey("read", key)) return refusal(request, "read", keyText(key));
+    if (!rights.allowsKey("read", key)) {
+      return rights.whyNotServed(key) ?? refusal(request, "read", keyText(key));
+    }
   }
   for (const step of request.requests as readonly unknown[]) {
     const why = isPlain(step)
@@ -96,7 +99,7 @@ function whyRangesForbidden(
 ): KvError | undefined {
   for (const { start, end } of request.ranges) {
     if (!rights.allowsRange("read", keyRange({ start, end }))) {
-      return refusal(request, "read", "all of these keys");
+      return rights.whyNotServed(start) ?? refusal(request, "read", "all of these keys");
     }
   }
   return undefined;
@@ -104,7 +107,8 @@ function whyRangesForbidden(
 
 function whyKeyForbidden(request: PlainRequest, rights: Rights): KvError | undefined {
   for (const right of rightsNeeded(request)) {
-    if (!rights.allowsKey(right, request.key)) return refusal(request, right, keyText(request.key));
+    if (rights.allowsKey(right, request.key)) continue;
+    return rights.whyNotServed(request.key) ?? refusal(request, right, keyText(request.key));
   }
   return undefined;
 }
@@ -123,7 +127,8 @@ function whyRangeForbidden(
     end: end ?? undefined,
   });
   for (const right of needed) {
-    if (!rights.allowsRange(right, range)) return refusal(request, right, "all of these keys");
+    if (rights.allowsRange(right, range)) continue;
+    return rights.whyNotServed(range.start ?? "") ?? refusal(request, right, "all of these keys");
   }
   return undefined;
 }
@@ -142,18 +147,19 @@ function whySelectionForbidden(
   const ranges = (keys ?? []).length + (prefixes ?? []).length === 0 ? [""] : prefixes ?? [];
   for (const right of needed) {
     for (const key of keys ?? []) {
-      if (!rights.allowsKey(right, key)) return refusal(request, right, keyText(key));
+      if (rights.allowsKey(right, key)) continue;
+      return rights.whyNotServed(key) ?? refusal(request, right, keyText(key));
     }
     for (const prefix of ranges) {
-      if (!rights.allowsRange(right, keyRange({ prefix }))) {
-        return refusal(request, right, "all of these keys");
-      }
+      if (rights.allowsRange(right, keyRange({ prefix }))) continue;
+      return rights.whyNotServed(prefix) ?? refusal(request, right, "all of these keys");
     }
   }
   return undefined;
 }
 
-function keyText(key: string): string {
+function keyText(stored: string): string {
+  const key = userKeyOf(stored);
   return `the key ${quotedKey(key.length > 80 ? key.slice(0, 80) + "…" : key)}`;
 }
 

@@ -8,6 +8,15 @@
  * @module
  */
 import { compareKeys, prefixEnd } from "../base/key_order.ts";
+import type { KvError } from "../base/errors.ts";
+import {
+  type DatabaseList,
+  databaseNumberOf,
+  databaseOfNumber,
+  isNamedKey,
+  userKeyOf,
+  whyNotServed,
+} from "../cluster/databases.ts";
 import type { KeyRange } from "../base/key_range.ts";
 
 /**
@@ -44,7 +53,7 @@ interface Span {
   readonly end: string | undefined;
 }
 
-/** The rights of one user in one database. */
+/** The rights of one user: in `default`, and by stored keys in named databases (`cluster/databases.ts`). */
 export class Rights {
   readonly isAdmin: boolean;
   /** Whether every key may be read and written: then no request on keys has to be looked at. */
@@ -53,9 +62,23 @@ export class Rights {
   readonly mayMonitor: boolean;
   readonly #spans: { readonly [R in "read" | "write"]: readonly Span[] };
 
-  /** @param grants those of all roles of the user; others' databases are passed over */
-  constructor(grants: Iterable<Grant>, database = DATABASE_DEFAULT) {
-    const ours = [...grants].filter((grant) =>
+  readonly #grants: readonly Grant[];
+  readonly #databases: () => DatabaseList | undefined;
+  /** Those in named databases that were asked about, by the names. */
+  readonly #named = new Map<string, Rights>();
+
+  /**
+   * @param grants those of all roles of the user; others' databases are passed over
+   * @param databases those that there are, as far as is known
+   */
+  constructor(
+    grants: Iterable<Grant>,
+    database = DATABASE_DEFAULT,
+    databases: () => DatabaseList | undefined = () => undefined,
+  ) {
+    this.#grants = [...grants];
+    this.#databases = databases;
+    const ours = this.#grants.filter((grant) =>
       grant.database === database || grant.database === EVERY_DATABASE
     );
     this.isAdmin = ours.some(({ right }) => right === "admin");
@@ -66,12 +89,16 @@ export class Rights {
     this.#spans = this.isAdmin
       ? { read: all, write: all }
       : { read: spansOf("read"), write: spansOf("write") };
-    const { read, write } = this.#spans;
-    this.hasAllKeys = isEverything(read) && isEverything(write);
+    const isEvery = (right: Right) =>
+      ours.some((grant) =>
+        grant.database === EVERY_DATABASE && grant.right === right && grant.prefix === ""
+      );
+    this.hasAllKeys = this.isAdmin || (isEvery("read") && isEvery("write"));
   }
 
   /** O(log grants). */
   allowsKey(right: "read" | "write", key: string): boolean {
+    if (isNamedKey(key)) return this.isAdmin || this.#allowsNamedKey(right, key);
     const span = lastBefore(this.#spans[right], key);
     return span !== undefined && isBefore(key, span.end);
   }
@@ -79,20 +106,55 @@ export class Rights {
   /** Whether every key of the range is allowed. In a range that can have no key there is nothing to refuse. */
   allowsRange(right: "read" | "write", range: KeyRange): boolean {
     if (range.empty) return true;
+    if (isNamedKey(range.start ?? "")) return this.isAdmin || this.#allowsNamedRange(right, range);
     const span = lastBefore(this.#spans[right], range.start ?? "");
     if (span === undefined) return false;
     if (range.end === undefined) return span.end === undefined;
     return isBefore(range.start ?? "", span.end) &&
       (span.end === undefined || compareKeys(range.end, span.end) <= 0);
   }
+
+  /** Why nobody at all is served who names a key, or a range that begins there; undefined if somebody may be. */
+  whyNotServed(key: string): KvError | undefined {
+    return whyNotServed(key, this.#databases());
+  }
+
+  #allowsNamedKey(right: "read" | "write", key: string): boolean {
+    const user = userKeyOf(key);
+    return user !== key && this.#inDatabaseOf(key)?.allowsKey(right, user) === true;
+  }
+
+  /** A range of the keys of one named database; one of several is refused. */
+  #allowsNamedRange(right: "read" | "write", { start = "", end }: KeyRange): boolean {
+    // A range may begin with what stands before the keys, which alone is no key.
+    const prefix = userKeyOf(`${start}k`) === "k"
+      ? start
+      : start.slice(0, start.length - userKeyOf(start).length);
+    const last = prefixEnd(prefix);
+    if (end === undefined || last === undefined || compareKeys(end, last) > 0) return false;
+    const range = {
+      start: start.slice(prefix.length),
+      end: end === last ? undefined : end.slice(prefix.length),
+      empty: false,
+    };
+    return this.#inDatabaseOf(`${prefix}k`)?.allowsRange(right, range) === true;
+  }
+
+  #inDatabaseOf(key: string): Rights | undefined {
+    const number = databaseNumberOf(key) ?? 0;
+    const name = databaseOfNumber(this.#databases(), number)?.name;
+    if (name === undefined) return undefined;
+    let rights = this.#named.get(name);
+    if (rights === undefined) {
+      rights = new Rights(this.#grants, name);
+      this.#named.set(name, rights);
+    }
+    return rights;
+  }
 }
 
 function spanOf(prefix: string): Span {
   return { start: prefix, end: prefix === "" ? undefined : prefixEnd(prefix) };
-}
-
-function isEverything([first]: readonly Span[]): boolean {
-  return first?.start === "" && first.end === undefined;
 }
 
 function isBefore(key: string, end: string | undefined): boolean {

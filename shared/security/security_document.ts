@@ -23,20 +23,14 @@ import {
   TOKENS_MAX,
   USERS_MAX,
 } from "../limits/security.ts";
+import { isDatabaseName } from "../cluster/databases.ts";
 import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import { isMemberId, type MemberRole } from "../platform/member_identity.ts";
 import { isSealKey } from "./map_seal.ts";
 import type { StoredJoinToken, StoredToken, TokenEntry } from "./user_token.ts";
 import { isPasswordHash } from "./login/password.ts";
-import {
-  DATABASE_DEFAULT,
-  EVERY_DATABASE,
-  type Grant,
-  isWhole,
-  type Right,
-  RIGHTS,
-} from "./rights.ts";
+import { EVERY_DATABASE, type Grant, isWhole, type Right, RIGHTS } from "./rights.ts";
 
 /** Some grants under a name. */
 export interface Role {
@@ -409,11 +403,11 @@ function checkRole({ name, grants }: Role): void {
   checkName("role", name);
   checkCount("grants of a role", grants.length, GRANTS_PER_ROLE_MAX);
   for (const { database, prefix, right } of grants) {
-    if (database !== DATABASE_DEFAULT && database !== EVERY_DATABASE) {
+    // One need not be there yet.
+    if (!isDatabaseName(database) && database !== EVERY_DATABASE) {
       throw new KvError(
         "bad_request",
-        `role ${name}: there is no database ${quoted(database)}; it is "${DATABASE_DEFAULT}", ` +
-          `or "${EVERY_DATABASE}" for all`,
+        `role ${name}: ${quoted(database)} is no database's name, nor "${EVERY_DATABASE}" for all`,
       );
     }
     if (!isRight(right)) {

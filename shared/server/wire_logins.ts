@@ -115,7 +115,7 @@ function isPassedOn(request: Request, member: MemberName): boolean {
   ) {
     return true;
   }
-  if (["get_map", "ping", "metrics", "pubsub"].includes(type)) return false;
+  if (["get_map", "ping", "metrics", "pubsub", "database_usage"].includes(type)) return false;
   if (member.role === "coordinator" && isForActive(request)) return type !== "join";
   if (isPartRequest(request)) return false;
   throw notForMembers({ req_type: type });

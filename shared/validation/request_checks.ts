@@ -13,6 +13,7 @@ import {
 } from "../limits/requests.ts";
 import { SCAN_KEYS_MAX } from "../limits/scans.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits/wire.ts";
+import { isNamedKey, userKeyOf } from "../cluster/databases.ts";
 import type { KeyBounds } from "../base/key_range.ts";
 import type { KeyRequest, Message, PartRequest } from "../wire/messages.ts";
 import { checkRanges } from "../operations/ranges.ts";
@@ -180,6 +181,24 @@ export function checkKey(
   limits: RequestLimits = DEFAULT_LIMITS,
   what = "key",
 ): void {
+  if (isNamedKey(key)) {
+    // A key of a named database, with what stands before it. It is checked as its user has it.
+    const user = userKeyOf(key);
+    if (user !== key) return checkUserKey(user, limits, what, false);
+    throw new KvError(
+      "bad_request",
+      `${what}: keys of the database default that begin with "\\u0000db/" are not for users`,
+    );
+  }
+  checkUserKey(key, limits, what, true);
+}
+
+function checkUserKey(
+  key: string,
+  limits: RequestLimits,
+  what: string,
+  isOfDefault: boolean,
+): void {
   if (key === "") throw new KvError("bad_request", `${what}: a key must not be empty`);
   if (isLongerThan(key, limits.keyBytesMax)) {
     throw new KvError(
@@ -187,7 +206,7 @@ export function checkKey(
       `${what}: a key may have ${limits.keyBytesMax} bytes, and this one has ${keyLength(key)}`,
     );
   }
-  if (key.startsWith(CLIENT_SESSION_KEY_PREFIX) || key.startsWith(TRANSACTION_KEY_PREFIX)) {
+  if (isOfDefault && isSystemKey(key)) {
     throw new KvError(
       "bad_request",
       `${what}: keys that begin with "\\u0000session/" or "\\u0000txn/" are not for users`,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isNamedKey } from "../cluster/databases.ts";
 import { PartitionSet } from "../cluster/partition_set.ts";
 import { partitionOf } from "../cluster/position.ts";
 import { compareKeys } from "../base/key_order.ts";
@@ -42,14 +43,19 @@ export function checkSelection(what: string, { keys = [], prefixes = [] }: Watch
   if (keys.includes("")) throw new KvError("bad_request", `${what}: a key is not empty`);
 }
 
-/** The check for one selection. Keys of the system are nobody's. */
+/** The check for one selection. Keys of the system are nobody's; those of a named database are who names it. */
 export function matcherOf({ keys = [], prefixes = [] }: WatchSelection): WatchMatcher {
-  const named = new Set(keys);
-  const [only, ...more] = prefixes.map(beginsWith);
-  if (only === undefined) return (key) => named.has(key) && !isSystemKey(key);
-  if (more.length === 0 && named.size === 0) return (key) => only(key) && !isSystemKey(key);
-  return (key) =>
-    (named.has(key) || only(key) || more.some((begins) => begins(key))) && !isSystemKey(key);
+  const named = new Set(keys.filter((key) => !isSystemKey(key) || isNamedKey(key)));
+  const [only, ...more] = prefixes.map(shownBehind);
+  if (only === undefined) return (key) => named.has(key);
+  if (more.length === 0 && named.size === 0) return only;
+  return (key) => named.has(key) || only(key) || more.some((begins) => begins(key));
+}
+
+function shownBehind(prefix: string): WatchMatcher {
+  const begins = beginsWith(prefix);
+  if (isNamedKey(prefix)) return begins;
+  return (key) => begins(key) && !isSystemKey(key);
 }
 
 /** The partitions in which keys of a selection may be. */

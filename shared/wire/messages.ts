@@ -47,6 +47,8 @@ export type Consistency = "strong" | "replica" | "cached";
 const key = { key: keyText };
 /** A selection of keys: those that begin with `prefix`, from `start`, inclusive, to `end`, exclusive. */
 const bounds = { prefix: optional(keyText), start: optional(keyText), end: optional(keyText) };
+/** Its name; default: `default`. */
+const database = { database: optional(text) };
 
 /** The table. Add at the end of a group; never remove. */
 export const MESSAGES = {
@@ -71,7 +73,7 @@ export const MESSAGES = {
   // Directory.
   get_map: message(1, "request", { epoch: optional(uint) }),
   list_nodes: message(1, "request", {}),
-  get_nodes_for_key: message(1, "request", key),
+  get_nodes_for_key: message(1, "request", { ...key, ...database }),
   stats: message(1, "request", {}),
   /**
    * What the sender is about to do by requests for single keys, for the audit log of a secured process. Answered
@@ -92,6 +94,7 @@ export const MESSAGES = {
   /** A page of the keys of the whole cluster, in order. Answered by `entries`. */
   scan: message(1, "request", {
     ...bounds,
+    ...database,
     after: optional(keyText),
     limit: optional(uint),
     reverse: optional(flag),
@@ -99,7 +102,7 @@ export const MESSAGES = {
     timeout_ms: optional(uint),
   }),
   /** How many keys of the whole cluster there are between the bounds. Answered by `result`. */
-  count: message(1, "request", { ...bounds, timeout_ms: optional(uint) }),
+  count: message(1, "request", { ...bounds, ...database, timeout_ms: optional(uint) }),
   /**
    * Deletes every key between the bounds, each by itself. At least one bound must be given (`prefix: ""`
    * means all keys). Answered by `result`: how many were `deleted`, and, if the time was nearly over,
@@ -107,6 +110,7 @@ export const MESSAGES = {
    */
   delete_matching: message(1, "request", {
     ...bounds,
+    ...database,
     after: optional(keyText),
     timeout_ms: optional(uint),
   }),
@@ -235,7 +239,7 @@ export function isForActive(message: Message): boolean {
   const { req_type: type } = message;
   return isSecurityOrder(message) || isCertificateOrder(message) || type === "join" ||
     type === "force" || type === "forget_node" || type === "coordinators" ||
-    type === "coordinators_change";
+    type === "coordinators_change" || type === "database_create" || type === "database_drop";
 }
 
 /** What a primary sends to a node that follows it. */

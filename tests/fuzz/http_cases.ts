@@ -11,7 +11,9 @@ import { anyText, bytesOf, damaged, deepJson, joined, jsonText, numberText } fro
 const paths: fc.Arbitrary<string> = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.constantFrom(...Object.keys(ROUTES).map((path) => path.replace("{name}", "app"))),
+    arbitrary: fc.constantFrom(
+      ...Object.keys(ROUTES).map((path) => path.replace("{database}", "app")),
+    ),
   },
   { weight: 1, arbitrary: anyText.map((text) => `/kv/${percentEncoded(text)}`) },
   { weight: 1, arbitrary: anyText },

@@ -58,6 +58,7 @@ class CountedPartitions {
       nowMs: () => this.clock.monotonicMs(),
       wallMs: () => this.clock.wallMs(),
       primary: (partition) => this.#primaries[partition],
+      databases: () => undefined,
       onDamaged: () => false,
     });
   }

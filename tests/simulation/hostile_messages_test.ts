@@ -162,6 +162,11 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   discovered: NEVER,
   disk: REPORT,
   forget_node: REQUEST,
+  database_create: REQUEST,
+  database_drop: REQUEST,
+  databases: REQUEST,
+  database_usage: REQUEST,
+  database_wanted: REPORT,
   security: NEVER,
   // The authority of a simulated cluster signs nothing.
   renew_certificate: { ...NEVER, member: "corrupt" },

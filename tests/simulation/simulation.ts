@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { DatabaseWorkload } from "./workload/database_workload.ts";
 import { BALANCE_BOUND } from "../../shared/limits/cluster.ts";
 import { STOP_GRACE_MS } from "../../shared/limits/connections.ts";
 import {
@@ -105,6 +106,10 @@ const SHORT_PAUSE_MS = 500;
 const ATOMIC_PAUSES_MS = [800, 2_000, 4_000, 4_000] as const;
 /** A client scans, counts and backs up in all but one of this many seeds; mostly seldom, because it is expensive. */
 const SCANNER_EVERY = 4;
+/** One run of so many has a client that makes, uses and drops databases. */
+const DATABASES_EVERY = 3;
+/** Rows of a database that was dropped are gone after this long without faults. */
+const DROPPED_MS_MAX = 60_000;
 const SCANNER_BUSY_EVERY = 8;
 const SCANNER_LEISURE = 8;
 /** How long one outage lasts, ... */
@@ -182,6 +187,8 @@ export interface SimulationOptions {
    * on from it. Default false.
    */
   readonly acceptsOld?: boolean;
+  /** A client that makes, uses and drops databases. Default: in some runs. */
+  readonly databases?: boolean;
   /**
    * The only fault of the storm, which strikes when all is well. Every request must succeed whose deadline
    * is longer than what is stated for the fault. There are only clients then that find the cluster by
@@ -219,6 +226,12 @@ export function simulate(options: SimulationOptions): Promise<SimulationResult> 
   return new Simulation(options).run();
 }
 
+/** Databases in a run, and the client that uses them. */
+interface DatabasesRun {
+  readonly workload: DatabaseWorkload;
+  readonly client: WorkloadClient;
+}
+
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #random: Random;
@@ -234,6 +247,8 @@ class Simulation {
   #lists: ListWorkload | undefined;
   #scanner: Scanner | undefined;
   readonly #watchers: Watcher[] = [];
+  /** In some runs. */
+  #databases: DatabasesRun | undefined;
   readonly #large: boolean;
   readonly #pauseMsMax: number;
   #slices = 0;
@@ -341,7 +356,9 @@ class Simulation {
     }
     this.#atomic = this.#makeAtomic();
     this.#lists = this.#makeLists();
+    this.#databases = this.#makeDatabases();
     workload.start();
+    this.#databases?.workload.start();
     this.#atomic.start();
     this.#lists.start();
     this.#scanner?.start();
@@ -355,6 +372,7 @@ class Simulation {
       await this.#pass(Math.min(checkMs, stormMs - at));
       world.changeUsers();
       this.#invariants.checkAll();
+      this.#judgeDatabases();
     }
     this.#nemesis.end();
     this.#adversary?.end();
@@ -400,6 +418,68 @@ class Simulation {
         ...this.#options.lists,
       },
     );
+  }
+
+  /** Not where what was acknowledged may be lost: an operator gives up data, or goes back to an old document. */
+  #makeDatabases(): DatabasesRun | undefined {
+    const { seed, alone, forces, acceptsOld } = this.#options;
+    const { databases = seed % DATABASES_EVERY === 2 } = this.#options;
+    const mayLose = this.#world.shape.memory || forces === true || acceptsOld === true;
+    if (!databases || alone !== undefined || mayLose) return undefined;
+    const random = new SeededRandom(seed * 3 + 5);
+    const client = this.#world.addClient(this.#clients.length + 1, "library", 1, true);
+    const directory = () => {
+      const running = this.#world.hosts.flatMap(({ runtime }) => runtime ?? []);
+      return running[randomBelow(random, running.length || 1)]?.server.databases;
+    };
+    return { workload: new DatabaseWorkload({ random, client, directory }), client };
+  }
+
+  #judgeDatabases(): void {
+    const { wrong } = this.#databases?.workload ?? {};
+    if (wrong !== undefined) throw new Violation(wrong);
+  }
+
+  /** The last looks at databases, and at what is left of those that were dropped. */
+  async #finishDatabases(): Promise<void> {
+    if (this.#databases === undefined || this.#forced.size > 0) return;
+    const { workload } = this.#databases;
+    let looked: string | undefined;
+    workload.lookAtAll().then((why) => looked = why);
+    if (!await this.#pass(60_000, () => looked !== undefined)) {
+      throw new Violation("the last look at databases never ends");
+    }
+    this.#judgeDatabases();
+    if (looked !== "") throw new Violation(`the last look at databases failed: ${looked}`);
+    let why: string | undefined;
+    const isRight = () => (why = this.#whyUsageWrong(workload.expected())) === undefined;
+    if (!await this.#pass(DROPPED_MS_MAX, isRight)) throw new Violation(`databases: ${why}`);
+  }
+
+  /** Why what the nodes know of databases is not what is in them. */
+  #whyUsageWrong(
+    expected: ReadonlyMap<number, { readonly least: number; readonly most: number }>,
+  ): string | undefined {
+    const found = new Map<number, number>();
+    for (const { name, runtime } of this.#world.hosts) {
+      if (runtime === undefined) continue;
+      const { known, databases } = runtime.node.databaseUsage();
+      if (!known) return `${name} has not counted its rows`;
+      for (const [number, keys] of databases) found.set(number, (found.get(number) ?? 0) + keys);
+    }
+    for (const [number, { least, most }] of expected) {
+      const keys = found.get(number) ?? 0;
+      if (keys < least || keys > most) {
+        return `${number} has ${keys} keys by the nodes' tallies, and can have ${least} to ${most}`;
+      }
+    }
+    const listed = this.#world.map?.databases?.list ?? [];
+    for (const number of found.keys()) {
+      if (!listed.some((database) => database.number === number)) {
+        return `there are rows of ${number}, which was dropped`;
+      }
+    }
+    return undefined;
   }
 
   /** The client of one node has nobody to ask while that is stopped. */
@@ -932,6 +1012,7 @@ class Simulation {
       this.#atomic?.stop(),
       this.#lists?.stop(),
       this.#scanner?.stop(),
+      this.#databases?.workload.stop(),
     ];
     Promise.all(stopped).then(() => ended.value = true);
     if (!await this.#pass(20_000, () => ended.value)) {
@@ -971,6 +1052,10 @@ class Simulation {
     const scanner = this.#scanner;
     const counts: [Happening, number][] = [
       ["client: increment", done.filter(({ f }) => f === "increment").length],
+      ["client: database made", this.#databases?.workload.done.made ?? 0],
+      ["client: database dropped", this.#databases?.workload.done.dropped ?? 0],
+      ["client: database written", this.#databases?.workload.done.written ?? 0],
+      ["client: database read", this.#databases?.workload.done.read ?? 0],
       ["client: write if the version fits", done.filter(({ f }) => f === "cas").length],
       ["client: value that expires", done.filter(({ expiry }) => expiry !== undefined).length],
       [
@@ -1102,6 +1187,7 @@ class Simulation {
     }
     if (lookedAtLists !== true) throw new Violation("the last look at all lists failed");
     this.#judgeLists();
+    await this.#finishDatabases();
     await this.#pass(3_000);
     this.#invariants.checkAll();
     await this.#compareReplicas();
@@ -1115,6 +1201,7 @@ class Simulation {
     const open = whatIsOpen(world, "idle");
     if (open !== undefined) throw new Violation(open);
     for (const { kv } of this.#clients) kv.close();
+    this.#databases?.client.kv.close();
     let closed = false;
     world.closeAll().then(() => closed = true);
     await this.#pass(OPEN_AFTER_CLOSE_MS);

@@ -32,6 +32,7 @@ export interface CommandSettings {
   readonly timeoutMs: number;
   readonly consistency: Consistency;
   readonly acks: Acks;
+  readonly database: string | undefined;
   readonly keyColumn: string | undefined;
   readonly format: "auto" | "csv" | "jsonl";
   readonly giveUpAfterMs: number;

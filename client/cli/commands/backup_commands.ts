@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { databaseNumberOf, keyPrefixOf, userKeyOf } from "../../../shared/cluster/databases.ts";
+import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import { fromErrorReply } from "../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../shared/base/errors.ts";
@@ -153,7 +155,13 @@ async function restore(args: readonly Word[], context: CommandContext): Promise<
       checking?.stop();
     }
     const client = await context.client();
-    if (!intoLiving) await refuseLiving(client, context);
+    if (!intoLiving) {
+      await refuseLiving(client, context);
+      for (const { name } of found.header.databases ?? []) {
+        const isThere = (await client.databases()).some((database) => database.name === name);
+        if (isThere) await refuseLiving(client.database(name), context);
+      }
+    }
     await client.announce("restore", { timeoutMs: settings.timeoutMs, signal: context.signal });
     summary = await write(found, client, context);
   } finally {
@@ -244,18 +252,26 @@ async function write(
   { clock, io, settings, signal }: CommandContext,
 ): Promise<RestoreSummary> {
   const { settings: { partitionCount } } = await client.clusterMap();
+  const databases = await makeDatabases(found, client, { settings, signal });
   const target: RestoreTarget = {
-    partitionCount,
+    groupOf(key) {
+      const number = databaseNumberOf(key) ?? 0;
+      if (number === 0) return String(partitionOf(key, partitionCount));
+      const database = databases.get(number);
+      if (database === undefined) return undefined;
+      return `${number}/${partitionOf(database.prefix + userKeyOf(key), partitionCount)}`;
+    },
     async putInOrder(entries) {
       const [first] = entries;
       if (first === undefined) return;
       const { timeoutMs, acks } = settings;
       const request: KeyRequest = {
         req_type: "transaction",
-        key: first.key,
+        key: userKeyOf(first.key),
         requests: entries.map(putOf),
       };
-      const reply = await client.execute(request, { timeoutMs, acks, signal });
+      const database = databases.get(databaseNumberOf(first.key) ?? 0)?.client ?? client;
+      const reply = await database.execute(request, { timeoutMs, acks, signal });
       const results = reply.req_type === "result" ? reply.result as readonly Reply[] : [];
       const refused = results.find((one) => one.req_type === "error");
       if (refused?.req_type === "error") throw fromErrorReply(refused);
@@ -278,10 +294,35 @@ async function write(
   }
 }
 
+/** The databases of a backup, by their numbers there; those that the cluster lacks are made. */
+async function makeDatabases(
+  { header }: Backup,
+  client: KvClient,
+  { settings, signal }: Pick<CommandContext, "settings" | "signal">,
+): Promise<Map<number, { readonly client: KvClient; readonly prefix: string }>> {
+  const made = new Map<number, { client: KvClient; prefix: string }>();
+  for (const { name, number, placement, max_keys, max_bytes } of header.databases ?? []) {
+    const { number: ours, placement: there } = await client.createDatabase(name, {
+      timeoutMs: settings.timeoutMs,
+      signal,
+      together: placement === "together",
+      maxKeys: max_keys,
+      maxBytes: max_bytes,
+      ifAbsent: true,
+    });
+    const prefix = keyPrefixOf({
+      number: ours,
+      ...(there === "together" ? { together: true } : {}),
+    });
+    made.set(number, { client: client.database(name), prefix });
+  }
+  return made;
+}
+
 function putOf({ key, value, expiresAtMs, contentType }: Entry) {
   return {
     req_type: "put",
-    key,
+    key: userKeyOf(key),
     bytes: value,
     ...(expiresAtMs === 0 ? {} : { expires_at: expiresAtMs }),
     ...(contentType === undefined ? {} : { content_type: contentType }),

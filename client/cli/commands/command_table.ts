@@ -13,6 +13,7 @@ import { BACKUP_COMMANDS } from "./backup_commands.ts";
 import type { CallOptions } from "../../calls/call.ts";
 import type { Command, CommandContext } from "../command/command.ts";
 import { commandName, type Word } from "../command/command_line.ts";
+import { DATABASE_COMMANDS } from "./database_commands.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { GROUP_COMMANDS } from "./group_commands.ts";
 import { commandHelp, commandLines } from "../command/help.ts";
@@ -34,6 +35,7 @@ const ROWS: readonly Command[] = [
   ...MANY_COMMANDS,
   ...GROUP_COMMANDS,
   ...SCAN_COMMANDS,
+  ...DATABASE_COMMANDS,
   {
     name: "list-nodes",
     arguments: [],

@@ -4,6 +4,7 @@
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
+import { DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
 import { wordFields } from "../../../shared/arguments/word_fields.ts";
 import {
   described,
@@ -19,7 +20,13 @@ import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { readSecret } from "../command/secrets.ts";
 import { printEither } from "./operation_commands.ts";
-import { certificateLine, newTokenLine, roleLine, tokenLine, userLine } from "./security_lines.ts";
+import {
+  certificateLine,
+  newTokenLine,
+  roleLine,
+  tokenLine,
+  userLine,
+} from "../command/security_lines.ts";
 
 const USER_FIELDS = {
   roles: described("The user's roles, with commas between them", optional(text)),
@@ -63,7 +70,12 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     arguments: [
       { name: "ACTION", about: "list, set or remove" },
       { name: "NAME", optional: true },
-      { name: "GRANT", optional: true, repeats: true, about: "read:PREFIX, write:PREFIX or admin" },
+      {
+        name: "GRANT",
+        optional: true,
+        repeats: true,
+        about: "read:PREFIX, write:PREFIX, read@DATABASE:PREFIX, … or admin",
+      },
     ],
     options: ["json", "timeoutMs"],
     help: "the roles of a secured cluster: list, set, remove",
@@ -228,17 +240,17 @@ async function order(
 /** `read:app:`; the prefix may be empty, and may have colons. */
 function grantFrom(word: string): WireGrant {
   const colon = word.indexOf(":");
-  const right = colon < 0 ? word : word.slice(0, colon);
+  const [right = "", ...rest] = (colon < 0 ? word : word.slice(0, colon)).split("@");
+  const database = rest.length === 0 ? DEFAULT_DATABASE : rest.join("@");
   const prefix = colon < 0 ? "" : word.slice(colon + 1);
   if (right !== "read" && right !== "write" && right !== "admin" && right !== "monitor") {
     throw new KvError(
       "bad_request",
-      `role set: a grant is read:PREFIX, write:PREFIX, monitor or admin; got ${
-        JSON.stringify(word)
-      }`,
+      `role set: a grant is read:PREFIX, write:PREFIX (read@DATABASE:PREFIX for another database, read@*: for all), ` +
+        `monitor or admin; got ${JSON.stringify(word)}`,
     );
   }
-  return { database: "default", prefix, right };
+  return { database, prefix, right };
 }
 
 function newPassword({ io, signal }: CommandContext, file: string | undefined): Promise<string> {

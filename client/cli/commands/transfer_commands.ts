@@ -35,17 +35,13 @@ const DENO_KV_EXPORT = wordField(
   "deno_kv",
   described("The SQLite file to make of the database that --database names", optional(text)),
 );
-const DATABASE = wordField(
-  "database",
-  described("The name of a database of Deno KV, as in its URL", optional(text)),
-);
 
 /** The rows of the table. */
 export const TRANSFER_COMMANDS: readonly Command[] = [
   {
     name: "import",
     arguments: [{ name: "FILE", optional: true }],
-    own: [DENO_KV_IMPORT, DATABASE],
+    own: [DENO_KV_IMPORT],
     options: ["keyColumn", "format", "giveUpAfterMs", "json", "acks"],
     help:
       "write a CSV file (--key-column NAME), JSON lines or a file of Deno KV into the cluster; - is standard input",
@@ -55,7 +51,7 @@ export const TRANSFER_COMMANDS: readonly Command[] = [
   {
     name: "export",
     arguments: [{ name: "FILE", optional: true }],
-    own: [OVERWRITE, DENO_KV_EXPORT, DATABASE],
+    own: [OVERWRITE, DENO_KV_EXPORT],
     options: ["json", "timeoutMs"],
     help:
       "write all keys as JSON lines to a file or standard output, or a database to a file of Deno KV",
@@ -71,7 +67,7 @@ export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8A
 }
 
 async function importFile(args: readonly Word[], context: CommandContext): Promise<number> {
-  const kvFile = kvFileOf("import", [DENO_KV_IMPORT, DATABASE], args, context);
+  const kvFile = kvFileOf("import", [DENO_KV_IMPORT], args, context);
   if (kvFile !== undefined) return await importKvFile(kvFile, context);
   const path = args[0]?.text;
   if (path === undefined) {
@@ -87,10 +83,11 @@ async function importFile(args: readonly Word[], context: CommandContext): Promi
 }
 
 async function importKvFile(
-  { path, database }: { path: string; database: KvDatabase },
+  { path, database }: KvFileOrder,
   context: CommandContext,
 ): Promise<number> {
   const { io } = context;
+  await ensureTogether(database, context);
   const file = await io.openKvFile(path);
   try {
     if (file.queued > 0) {
@@ -100,7 +97,7 @@ async function importKvFile(
     }
     let rows = 0;
     const items = async function* () {
-      for await (const item of recordsOfKvFile(file, database)) {
+      for await (const item of recordsOfKvFile(file)) {
         rows++;
         yield item;
       }
@@ -111,20 +108,31 @@ async function importKvFile(
   }
 }
 
+/** A file, and the database that it is to become or is made of. */
+interface KvFileOrder {
+  readonly path: string;
+  readonly database: string;
+}
+
+/** Makes the database if it is not there. @throws {KvError} `bad_request` if it is of another kind than Deno KV needs */
+async function ensureTogether(name: string, context: CommandContext): Promise<void> {
+  const client = await context.client();
+  const found = (await client.databases()).find((database) => database.name === name);
+  if (found === undefined) await client.createDatabase(name, { together: true, ifAbsent: true });
+  else new KvDatabase({ ...found, together: found.placement === "together" });
+}
+
 /** The file and the database that a line names; undefined if it is not about Deno KV. @throws {KvError} `bad_request` */
 function kvFileOf(
   command: string,
   own: readonly WordField[],
   args: readonly Word[],
-  { given }: CommandContext,
-): { path: string; database: KvDatabase } | undefined {
+  { given, settings: { database } }: CommandContext,
+): KvFileOrder | undefined {
   const named = given.filter(([name]) => findOption(own, name) !== undefined);
   const values = ownValues(command, own, named);
-  const { deno_kv: path, database } = values as { deno_kv?: string; database?: string };
-  if (path === undefined) {
-    if (database === undefined) return undefined;
-    throw new KvError("bad_request", `${command}: --database goes with --deno-kv FILE`);
-  }
+  const { deno_kv: path } = values as { deno_kv?: string };
+  if (path === undefined) return undefined;
   if (database === undefined) {
     throw new KvError(
       "bad_request",
@@ -134,7 +142,7 @@ function kvFileOf(
   if (args.length > 0) {
     throw new KvError("bad_request", `${command}: give a file or --deno-kv FILE, not both`);
   }
-  return { path, database: new KvDatabase(database) };
+  return { path, database };
 }
 
 async function importItems(
@@ -223,18 +231,17 @@ async function* counted(
 
 /** Writes a database to a file of Deno KV, each key as of some moment meanwhile. */
 async function exportKvFile(
-  { path, database }: { path: string; database: KvDatabase },
+  { path, database }: KvFileOrder,
   context: CommandContext,
 ): Promise<number> {
   const { clock, io, settings, signal } = context;
-  const { prefix } = database;
   const client = await context.client();
   const begin = clock.monotonicMs();
   const file = await io.createKvFile(path, mayOverwrite("export", context));
   let keys = 0;
   try {
-    for await (const entry of client.scan({ prefix, timeoutMs: settings.timeoutMs, signal })) {
-      file.write(kvFileRow(database, entry));
+    for await (const entry of client.scan({ timeoutMs: settings.timeoutMs, signal })) {
+      file.write(kvFileRow(entry));
       keys++;
     }
     await file.finish();
@@ -246,14 +253,14 @@ async function exportKvFile(
   const elapsedMs = Math.round(clock.monotonicMs() - begin);
   await io.write(
     settings.json
-      ? JSON.stringify({ file: path, database: database.name, keys, elapsedMs }) + "\n"
+      ? JSON.stringify({ file: path, database, keys, elapsedMs }) + "\n"
       : `export: ${count(keys)} keys in ${(elapsedMs / 1_000).toFixed(1)} s\n`,
   );
   return EXIT.ok;
 }
 
 async function exportFile(args: readonly Word[], context: CommandContext): Promise<number> {
-  const kvFile = kvFileOf("export", [DENO_KV_EXPORT, DATABASE], args, context);
+  const kvFile = kvFileOf("export", [DENO_KV_EXPORT], args, context);
   if (kvFile !== undefined) return await exportKvFile(kvFile, context);
   const path = args[0]?.text ?? "-";
   const { clock, io, settings, signal } = context;

@@ -6,7 +6,10 @@
  * @module
  */
 import type { Entry } from "../../../shared/base/entry.ts";
+import type { KvError } from "../../../shared/base/errors.ts";
+import type { DatabaseInfo } from "../../../shared/cluster/databases.ts";
 import type { Database } from "../../../shared/database/database.ts";
+import type { Keyspace } from "../../../shared/database/keyspace.ts";
 import type { SlowLog } from "../../../shared/metrics/slow_log.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import type { Logger } from "../../../shared/platform/logger.ts";
@@ -151,6 +154,14 @@ export interface CommandSession extends Subscriber {
   readonly keptBytes: { readonly query: number; readonly replies: number };
   readonly transaction: CommandTransaction;
   readonly login: CommandLogin;
+  /** The database that it uses, as far as it may use it. */
+  readonly database: Keyspace;
+  /** Another one, as far as it may use it. */
+  inDatabase(name: string): Keyspace;
+  /** Another one from now on. */
+  useDatabase(name: string): void;
+  /** Carries out a request of stored keys, whatever database is used. */
+  executeStored(request: KeyRequest, done: (reply: Reply) => void): void;
   clientName: string;
   libraryName: string;
   libraryVersion: string;
@@ -182,6 +193,8 @@ export interface CommandLogin {
   mayUse(right: "read" | "write", name: string): boolean;
   /** Whether it has a right on everything that begins so. */
   mayUseRange(right: "read" | "write", prefix: string): boolean;
+  /** Why the user may not make a database, or undefined. */
+  whyNotMade(name: string): KvError | undefined;
   /**
    * `done` is called once, perhaps before this returns.
    *
@@ -195,12 +208,27 @@ export interface CommandLogin {
   logOut(): void;
 }
 
+/** Makes databases (`server/database_directory.ts`). */
+export interface CommandDatabases {
+  /**
+   * `done` gets the database of this name, which is made if it is not there, perhaps before this returns; undefined
+   * for `default`.
+   */
+  ensure(
+    name: string,
+    together: boolean,
+    done: (outcome: DatabaseInfo | KvError | undefined) => void,
+  ): void;
+}
+
 /** MULTI and WATCH of one connection, as its commands use them (`transactions/transaction.ts`). */
 export interface CommandTransaction {
   /** Between MULTI and EXEC. */
   readonly open: boolean;
   /** The number of queued commands; -1 outside MULTI. */
   readonly length: number;
+  /** Keys are watched. */
+  readonly watching: boolean;
   /** Bytes of the commands that are queued, or are being prepared alone. */
   readonly bytes: number;
   multi(): void;
@@ -241,6 +269,8 @@ export interface CommandServer extends PlanContext {
   /** Of a secured cluster: who may do what. */
   readonly access: AccessControl | undefined;
   readonly node: RespNode;
+  /** Absent: there is `default` alone. */
+  readonly databases: CommandDatabases | undefined;
   readonly limits: RequestLimits | undefined;
   readonly cursors: ScanCursors;
   /** What took long at this node, at any front end. */

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
+import { indexOfDatabase } from "./database_index.ts";
 import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
 import type { Call } from "./command.ts";
 import { REDIS_VERSION } from "./redis_version.ts";
@@ -31,7 +33,7 @@ const ALL = new Set(["all", "default", "everything"]);
 export function writeInfo(asked: readonly string[], call: Call, done: () => void): void {
   const all = asked.length === 0 || asked.some((name) => ALL.has(name));
   const wanted = SECTIONS.filter((name) => all || asked.includes(name));
-  const answer = (keys: number | undefined) => {
+  const answer = (keys: ReadonlyMap<number, number> | undefined) => {
     const text = wanted.map((name) => sectionText(name, factsOf(name, call, keys))).join("\r\n");
     call.session.answer((out) => out.verbatim(text));
     done();
@@ -40,9 +42,28 @@ export function writeInfo(asked: readonly string[], call: Call, done: () => void
     answer(undefined);
     return;
   }
-  call.session.login.database.count({}, COUNT_TIMEOUT_MS, (result) => {
-    answer(typeof result === "number" ? result : undefined);
-  });
+  countEach(call, (keys) => answer(keys));
+}
+
+/** Counts the keys of each database that has a number, one after the other. */
+function countEach(call: Call, done: (keys: ReadonlyMap<number, number>) => void): void {
+  const { session, server } = call;
+  const names = [
+    DEFAULT_DATABASE,
+    ...(session.database.map()?.databases?.list ?? []).map(({ name }) => name),
+  ]
+    .filter((name) => indexOfDatabase(name) !== undefined)
+    .sort((a, b) => (indexOfDatabase(a) ?? 0) - (indexOfDatabase(b) ?? 0));
+  const found = new Map<number, number>();
+  const next = (at: number): void => {
+    const name = names[at];
+    if (name === undefined) return done(found);
+    session.inDatabase(name).count({}, COUNT_TIMEOUT_MS, (result) => {
+      if (typeof result === "number") found.set(indexOfDatabase(name) ?? 0, result);
+      server.clock.defer(() => next(at + 1));
+    });
+  };
+  next(0);
 }
 
 function sectionText(name: string, facts: Facts): string {
@@ -51,7 +72,11 @@ function sectionText(name: string, facts: Facts): string {
   return `# ${title}\r\n${lines.join("")}`;
 }
 
-function factsOf(section: string, call: Call, keys: number | undefined): Facts {
+function factsOf(
+  section: string,
+  call: Call,
+  keys: ReadonlyMap<number, number> | undefined,
+): Facts {
   const { server } = call;
   switch (section) {
     case "server": {
@@ -90,7 +115,10 @@ function factsOf(section: string, call: Call, keys: number | undefined): Facts {
       // CLUSTER answers, and some clients in cluster mode look here before they ask.
       return { cluster_enabled: 1 };
     case "keyspace":
-      return keys === undefined || keys === 0 ? {} : { db0: `keys=${keys},expires=0,avg_ttl=0` };
+      return Object.fromEntries(
+        [...keys ?? []].filter(([, count]) => count > 0)
+          .map(([index, count]) => [`db${index}`, `keys=${count},expires=0,avg_ttl=0`]),
+      );
     default:
       return ownFacts(call);
   }

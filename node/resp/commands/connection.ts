@@ -18,12 +18,36 @@ import type { RespWriter } from "../protocol/writer.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
 import { TRACKING_COMMANDS } from "../watch/tracking_commands.ts";
 import { CLIENT_CONTROL, typeOf } from "./introspection.ts";
-import { checkDatabase } from "./keys.ts";
+import { kvErrorText } from "../command/error_text.ts";
+import { databaseOfIndex, ensureDatabase } from "../command/database_index.ts";
+import { DEFAULT_DATABASE, findDatabase, noDatabase } from "../../../shared/cluster/databases.ts";
+import { KvError } from "../../../shared/base/errors.ts";
 
 const NO_AUTH_HELLO =
   "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> " +
   "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol " +
   "version at the same time";
+
+/** Another database from now on. @param making whether it is made if it is not there */
+function select(name: string, making: boolean, call: Call, done: () => void): void {
+  const { session } = call;
+  const end = (outcome: unknown) => {
+    session.answer((out) => {
+      if (outcome instanceof KvError) return out.error(kvErrorText(outcome));
+      session.useDatabase(name);
+      out.ok();
+    });
+    done();
+  };
+  if (name === session.database.name || name === DEFAULT_DATABASE) return end(undefined);
+  if (session.transaction.watching) {
+    session.answer((out) => out.error("ERR UNWATCH first: keys of this database are watched"));
+    return done();
+  }
+  const found = findDatabase(session.database.map()?.databases, name);
+  if (found === undefined && making) ensureDatabase(name, call, end);
+  else end(found ?? noDatabase(name));
+}
 
 /** A name that is shown in a list of words. */
 function isPlainWord(bytes: Uint8Array): boolean {
@@ -363,13 +387,33 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     2,
     "loading stale fast",
     NO_KEYS,
-    about("1.0.0", "Change the selected database: there is one, 0"),
+    about("1.0.0", "Change the selected database"),
+    {
+      ...alone((args, call, done) => select(databaseOfIndex(at(args, 1)), true, call, done)),
+      now: (args, { out, session }) => {
+        if (databaseOfIndex(at(args, 1)) === session.database.name) return out.ok();
+        out.error("ERR SELECT of another database cannot be in a transaction");
+      },
+    },
+  ),
+  command(
+    "kv.use",
+    2,
+    "loading stale fast",
+    NO_KEYS,
+    { group: "kv", since: "1.0.0", summary: "Change the selected database, by its name" },
+    alone((args, call, done) => select(textOf(at(args, 1)), false, call, done)),
+  ),
+  command(
+    "swapdb",
+    3,
+    "fast",
+    NO_KEYS,
+    about("4.0.0", "Refused: databases keep their names"),
     {
       kind: "now",
-      run: (args, { out }) => {
-        checkDatabase(at(args, 1));
-        out.ok();
-      },
+      run: (_args, { out }) =>
+        out.error("ERR SWAPDB is not supported: databases keep their names; use SELECT or KV.USE"),
     },
   ),
   command("quit", -1, FAST, NO_KEYS, about("1.0.0", "Close the connection"), {
@@ -387,6 +431,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
       session.server.tracking.off(session);
       session.server.pubSub.local.forget(session);
       session.login.logOut();
+      session.useDatabase(DEFAULT_DATABASE);
       session.answerInTurn((out) => {
         session.clientName = "";
         session.noEvict = false;

@@ -58,7 +58,7 @@ export function page(
     failed();
   };
   try {
-    session.login.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
+    session.database.scan(request, REQUEST_TIMEOUT_MS, onResult);
   } catch (error) {
     onResult(errorReply("internal", failureOf(error).message));
   }
@@ -188,7 +188,7 @@ export function deletePages(
   const { session, server } = call;
   const order = { ...selection, timeoutMs: REQUEST_TIMEOUT_MS, until: "end" } as const;
   const { clock, work } = server;
-  deleteMatching({ clock, work, database: session.login.database }, order, ({ deleted, error }) => {
+  deleteMatching({ clock, work, database: session.database }, order, ({ deleted, error }) => {
     if (error === undefined) then(deleted);
     else {
       session.answer((out) => out.error(errorText(error)));
@@ -199,7 +199,7 @@ export function deletePages(
 
 function size(call: Call, done: () => void): void {
   const { session } = call;
-  session.login.database.count({}, REQUEST_TIMEOUT_MS, (result) => {
+  session.database.count({}, REQUEST_TIMEOUT_MS, (result) => {
     session.answer((out) => {
       if (typeof result === "number") out.integer(result);
       else out.error(errorText(result));
@@ -210,7 +210,7 @@ function size(call: Call, done: () => void): void {
 
 function randomKey(call: Call, done: () => void): void {
   const { session, server } = call;
-  findRandomKey(session.login.database, server.random, (result) => {
+  findRandomKey(session.database, server.random, (result) => {
     session.answer((out) => {
       if (result === undefined) out.nil();
       else if (typeof result === "string") out.bulkText(result);

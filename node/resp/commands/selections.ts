@@ -108,7 +108,7 @@ function writeEntry(out: RespWriter, entry: Entry): void {
 function count(args: Arguments, call: Call, done: () => void): void {
   const selection = readRow("kv.count", SELECTION_FIELDS, args) as CountRequest;
   const { session } = call;
-  session.login.database.count(selection, REQUEST_TIMEOUT_MS, (result) => {
+  session.database.count(selection, REQUEST_TIMEOUT_MS, (result) => {
     session.answer((out) => {
       if (typeof result === "number") out.integer(result);
       else out.error(errorText(result));

@@ -6,7 +6,7 @@
  * @module
  */
 import { bytesOfKey } from "../../../shared/base/key_text.ts";
-import type { ByteSlab } from "../../storage/byte_slab.ts";
+import type { ByteSlab } from "../../../shared/base/byte_slab.ts";
 
 const CR = 0x0d;
 const LF = 0x0a;

@@ -147,6 +147,10 @@ export class Transaction implements CommandTransaction {
     return undefined;
   }
 
+  get watching(): boolean {
+    return this.#watched.size > 0;
+  }
+
   watch(keys: readonly string[]): void {
     const session = this.#session;
     if (this.open) {

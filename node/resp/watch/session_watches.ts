@@ -18,7 +18,7 @@ export class SessionWatches implements CommandWatches {
   readonly #watches = new ClientWatches<CommandSession>();
 
   begin(session: CommandSession, name: string, request: WatchRequest): void {
-    const begin = () => session.login.database.watch(request);
+    const begin = () => session.database.watch(request);
     this.#watches.begin(session, clientOf(session), name, begin);
   }
 

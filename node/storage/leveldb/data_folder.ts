@@ -25,6 +25,7 @@ import { type Random, randomId } from "../../../shared/platform/random.ts";
 import type { Storage } from "../storage.ts";
 import { LevelStorage, REBUILD_ADVICE } from "./level_storage.ts";
 import { openPartitionStores } from "../recovery.ts";
+import { type DatabaseList, isDatabaseList } from "../../../shared/cluster/databases.ts";
 import { keptMapDocument, parseKeptMap } from "../../membership/map_keeper.ts";
 import { isStandalone } from "../../membership/standalone_cluster.ts";
 import { DAMAGED_FOLDERS_MAX } from "../../../shared/limits/storage.ts";
@@ -48,6 +49,8 @@ interface NodeDocument {
   /** Absent until the node has joined a cluster. */
   readonly cluster_id?: string;
   readonly partition_count?: number;
+  /** Of a node that is a cluster by itself: its databases. */
+  readonly databases?: DatabaseList;
   /** The database must be repaired at the next start; true until what the repair lost is noted in the database. */
   readonly repair?: boolean;
 }
@@ -220,6 +223,18 @@ export class DataFolder {
     this.#document = joined;
   }
 
+  /** The databases of a node that is a cluster by itself; undefined if there has never been one. */
+  get databases(): DatabaseList | undefined {
+    return this.#document.databases;
+  }
+
+  /** Keeps them durably. Calls must not overlap. @throws {KvError} `storage_failed` */
+  async keepDatabases(databases: DatabaseList): Promise<void> {
+    const document = { ...this.#document, databases };
+    await this.#store.write(document);
+    this.#document = document;
+  }
+
   /** Keeps a map durably, replacing the one before. Calls must not overlap. @throws {KvError} `storage_failed` */
   keepMap(map: ClusterMap): Promise<void> {
     return this.#mapStore.write(keptMapDocument(map));
@@ -315,11 +330,13 @@ function isNodeDocument(value: unknown): value is NodeDocument {
     database_made,
     cluster_id,
     partition_count,
+    databases,
     repair,
   } = value as Record<string, unknown>;
   return format === FOLDER_FORMAT && typeof node_id === "string" &&
     Number.isSafeInteger(incarnation) && typeof database_id === "string" &&
     typeof database_made === "boolean" &&
+    (databases === undefined || isDatabaseList(databases)) &&
     (repair === undefined || typeof repair === "boolean") &&
     (cluster_id === undefined
       ? partition_count === undefined

@@ -1,6 +1,6 @@
 /**
- * Deno KV over HTTP: `POST /db/{name}` begins, and reads, atomic writes and watches follow below it. What the bodies mean is in
- * `shared/denokv/`.
+ * Deno KV over HTTP: `POST /db/{database}` begins, and makes the database if it is not there; reads, atomic writes and
+ * watches follow below it. What the bodies mean is in `shared/denokv/`.
  *
  * Invariant: a status of 5xx says that the request did not happen. Clients of KV Connect repeat after 5xx, at once and without
  * an end, and after nothing else that is answered.
@@ -9,6 +9,13 @@
  */
 import { type ErrorCode, failureOf, KvError } from "../../base/errors.ts";
 import { atomicWriteOutput, atomicWriteRequest } from "../../denokv/atomic_write.ts";
+import {
+  type DatabaseInfo,
+  DEFAULT_DATABASE,
+  demandDatabase,
+  findDatabase,
+  noDatabase,
+} from "../../cluster/databases.ts";
 import { KvDatabase } from "../../denokv/kv_database.ts";
 import {
   decodeAtomicWrite,
@@ -54,10 +61,12 @@ export const openDenoKv: Endpoint = endpoint({
   body: { contentType: "application/json", schema: { type: "object" } },
   responses: { 200: { description: "The database's metadata.", schema: { type: "object" } } },
   run: (call) =>
-    plainly(call, (database, body) => {
-      const { request, services } = call;
+    plainly(call, async (body) => {
+      const { request, services, key: name } = call;
       const version = negotiatedVersion(body.length === 0 ? undefined : parsed(body));
-      const metadata = databaseMetadata(database, clusterIdOf(services), {
+      const clusterId = clusterIdOf(services);
+      const database = new KvDatabase(await ensured(services, name));
+      const metadata = databaseMetadata(database, clusterId, {
         version,
         url: request.url,
         token: request.headers.get("authorization")?.replace(BEARER, "") || NO_TOKEN,
@@ -75,13 +84,13 @@ export const readDenoKv: Endpoint = endpoint({
   body: { contentType: PROTOBUF, schema: { type: "string", contentMediaType: PROTOBUF } },
   responses: { 200: { description: "SnapshotReadOutput of KV Connect.", contentType: PROTOBUF } },
   run: (call) =>
-    plainly(call, async (database, body) => {
-      checkDatabaseId(call, database);
+    plainly(call, async (body) => {
+      const services = servicesOf(call);
       const ranges = decodeSnapshotRead(body);
       checkSnapshotRead(ranges);
       if (ranges.length === 0) return protobuf(encodeSnapshotReadOutput([]));
-      const reply = await call.services.execute(snapshotReadRequest(database, ranges));
-      return protobuf(encodeSnapshotReadOutput(snapshotReadOutput(database, ranges, reply)));
+      const reply = await services.execute(snapshotReadRequest(ranges));
+      return protobuf(encodeSnapshotReadOutput(snapshotReadOutput(ranges, reply)));
     }),
 });
 
@@ -93,10 +102,10 @@ export const writeDenoKv: Endpoint = endpoint({
   body: { contentType: PROTOBUF, schema: { type: "string", contentMediaType: PROTOBUF } },
   responses: { 200: { description: "AtomicWriteOutput of KV Connect.", contentType: PROTOBUF } },
   run: (call) =>
-    plainly(call, async (database, body) => {
-      checkDatabaseId(call, database);
-      const request = atomicWriteRequest(database, decodeAtomicWrite(body));
-      const reply = await call.services.execute(request);
+    plainly(call, async (body) => {
+      const services = servicesOf(call);
+      const request = atomicWriteRequest(decodeAtomicWrite(body));
+      const reply = await services.execute(request);
       return protobuf(encodeAtomicWriteOutput(atomicWriteOutput(request, reply)));
     }),
 });
@@ -114,24 +123,23 @@ export const watchDenoKv: Endpoint = endpoint({
     },
   },
   run: (call) =>
-    plainly(call, async (database, body) => {
-      checkDatabaseId(call, database);
+    plainly(call, async (body) => {
+      const services = servicesOf(call);
       // A copy, because the body is forgotten before the watch ends.
       const keys = decodeWatch(body).map((key) => key.slice());
-      return await watchResponse(call.services, database, keys);
+      return await watchResponse(services, keys);
     }),
 });
 
 /** Answers a call; its errors have the statuses and the plain text that clients of the protocol expect. */
 async function plainly(
-  { key, request, services }: Call<unknown>,
-  answer: (database: KvDatabase, body: Uint8Array) => Promise<Response> | Response,
+  { request, services }: Call<unknown>,
+  answer: (body: Uint8Array) => Promise<Response> | Response,
 ): Promise<Response> {
   try {
-    const database = new KvDatabase(key);
     const body = await readBody(request, FRAME_BYTES_MAX, "frame_too_large", services.bodies);
     try {
-      return await answer(database, body.bytes);
+      return await answer(body.bytes);
     } finally {
       body.release();
     }
@@ -156,15 +164,41 @@ function parsed(body: Uint8Array): unknown {
   }
 }
 
-/** A client that has the metadata of another database, or of another cluster at this address, is to ask anew. */
-function checkDatabaseId({ request, services }: Call<unknown>, database: KvDatabase): void {
+/**
+ * What a client needs of its database. One that has the metadata of another database, which perhaps had the same name
+ * before it was dropped, or of another cluster at this address, is to ask anew.
+ *
+ * @throws {KvError} `bad_request`, `no_database`, `unavailable`
+ */
+function servicesOf({ key: name, request, services }: Call<unknown>): Services {
+  const clusterId = clusterIdOf(services);
+  const { databases } = services.site.database.map() ?? {};
+  const database = new KvDatabase(
+    name === DEFAULT_DATABASE ? undefined : demandDatabase(databases, name),
+  );
   const { headers } = request;
   const given = headers.get("x-denokv-database-id") ?? headers.get("x-transaction-domain-id");
-  if (given?.toLowerCase() === database.id(clusterIdOf(services))) return;
+  if (given?.toLowerCase() === database.id(clusterId)) return services.inDatabase(name);
   throw new KvError(
     "bad_request",
-    `the header x-denokv-database-id is not that of the database ${database.name} here: open the database again`,
+    `the header x-denokv-database-id is not that of the database ${name} here: open the database again`,
   );
+}
+
+/** The database of this name, which is made if it is not there and the user may make it; undefined is `default`. @throws {KvError} */
+function ensured({ site }: Services, name: string): Promise<DatabaseInfo | undefined> {
+  const { databases, guard } = site;
+  const found = findDatabase(site.database.map()?.databases, name);
+  if (found !== undefined || name === DEFAULT_DATABASE) return Promise.resolve(found);
+  const refusal = guard?.whyRefused({ req_type: "database_create", database: name });
+  if (refusal !== undefined) throw refusal;
+  if (databases === undefined) throw noDatabase(name);
+  return new Promise((resolve, reject) => {
+    databases.ensure(name, true, (outcome) => {
+      if (outcome instanceof KvError) reject(outcome);
+      else resolve(outcome);
+    });
+  });
 }
 
 function clusterIdOf({ site }: Services): string {

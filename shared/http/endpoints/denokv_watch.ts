@@ -11,7 +11,7 @@
 import type { Watch } from "../../database/database.ts";
 import { compareBytes } from "../../base/key_order.ts";
 import { failureOf, KvError } from "../../base/errors.ts";
-import type { KvDatabase } from "../../denokv/kv_database.ts";
+import { keyOfBytes } from "../../base/key_text.ts";
 import type { EntryMessage, RangeMessage } from "../../denokv/datapath.ts";
 import { encodeWatchOutput } from "../../denokv/messages.ts";
 import { snapshotReadOutput, snapshotReadRequest } from "../../denokv/snapshot_read.ts";
@@ -30,7 +30,6 @@ type State = readonly (EntryMessage | undefined)[];
 /** The stream of one watch. */
 class StateStream {
   readonly #services: Services;
-  readonly #database: KvDatabase;
   readonly #ranges: readonly RangeMessage[];
   readonly #watch: Watch;
   #state: State;
@@ -40,13 +39,11 @@ class StateStream {
 
   constructor(
     services: Services,
-    database: KvDatabase,
     ranges: readonly RangeMessage[],
     watch: Watch,
     state: State,
   ) {
     this.#services = services;
-    this.#database = database;
     this.#ranges = ranges;
     this.#watch = watch;
     this.#state = state;
@@ -92,7 +89,7 @@ class StateStream {
 
   /** Reads all keys, and tells them if they have changed. */
   #look(told: () => void): void {
-    read(this.#services, this.#database, this.#ranges).then((state) => {
+    read(this.#services, this.#ranges).then((state) => {
       if (this.#ended) return told();
       if (!state.some((entry, i) => !isSame(entry, this.#state[i]))) return this.#next(told);
       this.#state = state;
@@ -118,7 +115,6 @@ class StateStream {
 /** A response that tells the state of the keys, and then each change. @throws {KvError} */
 export async function watchResponse(
   services: Services,
-  database: KvDatabase,
   keys: readonly Uint8Array[],
 ): Promise<Response> {
   if (keys.length === 0 || keys.length > KV_CONNECT_WATCH_KEYS_MAX) {
@@ -133,12 +129,12 @@ export async function watchResponse(
     return { start, end, limit: 1, reverse: false };
   });
   // What changes before the watch has begun is seen when it says that it has: by `level`.
-  const watch = services.site.database.watch({ keys: keys.map((key) => database.keyOf(key)) });
+  const watch = services.site.database.watch({ keys: keys.map(keyOfBytes) });
   try {
-    const state = await read(services, database, ranges);
+    const state = await read(services, ranges);
     // The process may have been told to stop while the keys were read.
     checkRunning(services);
-    const states = new StateStream(services, database, ranges, watch, state);
+    const states = new StateStream(services, ranges, watch, state);
     const stream = new ReadableStream<Uint8Array>({
       start: (controller) => states.start(controller),
       pull: () => states.pull(),
@@ -160,11 +156,10 @@ function checkRunning({ streams }: Services): void {
 
 async function read(
   services: Services,
-  database: KvDatabase,
   ranges: readonly RangeMessage[],
 ): Promise<State> {
-  const reply = await services.execute(snapshotReadRequest(database, ranges));
-  return snapshotReadOutput(database, ranges, reply).map(([entry]) => entry);
+  const reply = await services.execute(snapshotReadRequest(ranges));
+  return snapshotReadOutput(ranges, reply).map(([entry]) => entry);
 }
 
 function isSame(a: EntryMessage | undefined, b: EntryMessage | undefined): boolean {

@@ -14,6 +14,8 @@ import {
   type DeletionOrder,
 } from "../../database/delete_matching.ts";
 import type { AccessControl } from "../../security/access_control.ts";
+import type { DatabaseInfo, DatabaseOrder } from "../../cluster/databases.ts";
+import { Keyspace } from "../../database/keyspace.ts";
 import { type Guard, GuardedDatabase } from "../../database/guarded_database.ts";
 import type { MetricSet } from "../../metrics/metric_set.ts";
 import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
@@ -40,6 +42,23 @@ import { HttpProblem } from "../protocol/problem.ts";
 /** What the front end needs: the database, and what this process reports about itself. */
 export interface HttpSite {
   readonly database: Database;
+  /** Who may use `database`; absent: anybody. */
+  readonly guard?: Guard;
+  /** The whole cluster with stored keys, if `database` is one database of it. */
+  readonly stored?: Database;
+  /** Has databases made and dropped (`node/server/database_directory.ts`). Absent: that is not done here. */
+  readonly databases?: {
+    ensure(
+      name: string,
+      together: boolean,
+      done: (outcome: DatabaseInfo | KvError | undefined) => void,
+    ): void;
+    create(
+      order: DatabaseOrder,
+      done: (outcome: DatabaseInfo | KvError | undefined) => void,
+    ): void;
+    drop(name: string, done: (outcome: DatabaseInfo | KvError | undefined) => void): void;
+  };
   readonly limits: RequestLimits;
   health(): HealthReport;
   /** The numbers of this process now. */
@@ -192,7 +211,15 @@ export class Services {
   guardedBy(guard: Guard): Services {
     const { clock, work, site } = this;
     const database = new GuardedDatabase(site.database, guard);
-    return new Services(clock, work, { ...site, database }, this);
+    return new Services(clock, work, { ...site, database, guard }, this);
+  }
+
+  /** The same, for one database. To be called last: what is below it has stored keys. */
+  inDatabase(name: string): Services {
+    const { clock, work, site } = this;
+    const { stored = site.database } = site;
+    const database = new Keyspace(stored, name);
+    return new Services(clock, work, { ...site, stored, database }, this);
   }
 
   /** Who counts the body of a request. */

@@ -8,6 +8,7 @@ import { openDenoKv, readDenoKv, watchDenoKv, writeDenoKv } from "./denokv_endpo
 import { deleteByParameter, getByParameter, getCluster, setByBody } from "./ancestor_endpoints.ts";
 import { postBatch } from "./batch_endpoint.ts";
 import { countKeys, deleteKeys, getKeys, listKeys } from "./collection_endpoints.ts";
+import { deleteDatabase, getDatabase, listDatabases, putDatabase } from "./database_endpoints.ts";
 import type { Methods } from "./endpoint.ts";
 import {
   getConsole,
@@ -27,7 +28,19 @@ export const KEY_PATH = "/kv/";
 /** The part before a database's name in its paths. */
 export const DATABASE_PATH = "/db/";
 
-/** By path. `{key}` stands for the rest of a path, `{name}` for a part between slashes. */
+/** The paths that are also there for each database, behind `/db/NAME`; and those of operations, `/op/…`. */
+export const DATABASE_ROUTES: ReadonlySet<string> = new Set([
+  "/kv/{key}",
+  "/kv",
+  "/count",
+  "/keys",
+  "/get",
+  "/set",
+  "/delete",
+  "/batch",
+]);
+
+/** By path. `{key}` stands for the rest of a path, `{database}` for a part between slashes. */
 export const ROUTES: Readonly<Record<string, Methods>> = {
   "/kv/{key}": { GET: getValue, PUT: putValue, DELETE: deleteValue },
   "/kv": { GET: listKeys, DELETE: deleteKeys },
@@ -47,10 +60,16 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/console.css": { GET: getConsoleStyle },
   "/console/snapshot": { GET: getConsoleSnapshot },
   "/batch": { POST: postBatch },
-  "/db/{name}": { POST: openDenoKv },
-  "/db/{name}/snapshot_read": { POST: readDenoKv },
-  "/db/{name}/atomic_write": { POST: writeDenoKv },
-  "/db/{name}/watch": { POST: watchDenoKv },
+  "/db": { GET: listDatabases },
+  "/db/{database}": {
+    GET: getDatabase,
+    PUT: putDatabase,
+    DELETE: deleteDatabase,
+    POST: openDenoKv,
+  },
+  "/db/{database}/snapshot_read": { POST: readDenoKv },
+  "/db/{database}/atomic_write": { POST: writeDenoKv },
+  "/db/{database}/watch": { POST: watchDenoKv },
   ...operationRoutes(),
   "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },
 };

@@ -50,6 +50,8 @@ export const STATUS_OF_CODE = {
   out_of_range: 422,
   transaction_too_large: 413,
   reply_not_kept: 500,
+  no_database: 404,
+  quota_exceeded: 507,
   session_evicted: 409,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;

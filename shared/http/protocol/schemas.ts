@@ -64,6 +64,8 @@ export const DELETED = named("Deleted");
 export const BATCH_REQUEST = named("BatchRequest");
 export const BATCH_RESULT = named("BatchResult");
 export const CLUSTER = named("Cluster");
+export const DATABASE = named("Database");
+export const DATABASES = named("Databases");
 
 /** A reply that has a schema of its own. */
 export type ReplyName = "ack" | "data" | "result" | "error";
@@ -160,6 +162,15 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     description: "Give `key` or `key64`, and `value` or `value64`.",
   },
   Written: objectSchema({ "key?": STRING, "key64?": KEY64, version: VERSION }),
+  Database: objectSchema({
+    name: STRING,
+    number: UINT,
+    placement: { type: "string", enum: ["spread", "together"] },
+    "max_keys?": UINT,
+    "max_bytes?": UINT,
+    "keys?": UINT,
+  }),
+  Databases: objectSchema({ databases: arraySchema(named("Database")) }),
   Cluster: objectSchema({
     epoch: UINT,
     cluster_id: STRING,

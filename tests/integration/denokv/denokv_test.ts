@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keyPrefixOf } from "../../../shared/cluster/databases.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { hasProgram, needing } from "../../support/needs.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
@@ -54,7 +55,7 @@ Deno.test({
 
 Deno.test("Deno KV: a program goes on when the primary of its database is killed", async () => {
   await using cluster = await TestCluster.start();
-  const primary = await cluster.primaryOf("denokv/{app}/");
+  const primary = await cluster.primaryOf(keyPrefixOf({ number: 1, together: true }) + "k");
   const named = (primary + 1) % 3;
   const child = new Deno.Command(Deno.execPath(), {
     args: programOf("denokv_writer.ts", urlOf(cluster, named, "app")),

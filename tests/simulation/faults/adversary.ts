@@ -36,7 +36,12 @@ const CLAIM_MS = 4_000;
 const CLAIMED_EPOCHS = 1_000;
 const ROLES = ["client", "node", "gateway", "coordinator", "peer", "member"] as const;
 /** What a user without any right is told. */
-const OPEN_TO_USERS: readonly MessageType[] = ["get_map", "list_nodes", "get_nodes_for_key"];
+const OPEN_TO_USERS: readonly MessageType[] = [
+  "get_map",
+  "list_nodes",
+  "get_nodes_for_key",
+  "databases",
+];
 /** What everybody is told. */
 const OPEN_TO_ALL: readonly MessageType[] = ["ping", "get_authorities"];
 

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Mutation } from "./mutation.ts";
+import { DATABASE_MUTATIONS } from "./database_mutations.ts";
 import { MEMBERSHIP_MUTATIONS } from "./membership_mutations.ts";
 import { REPLICATION_MUTATIONS } from "./replication_mutations.ts";
 import { REQUEST_MUTATIONS } from "./request_mutations.ts";
@@ -25,4 +26,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...MEMBERSHIP_MUTATIONS,
   ...SECURITY_MUTATIONS,
   ...WATCH_MUTATIONS,
+  ...DATABASE_MUTATIONS,
 ];

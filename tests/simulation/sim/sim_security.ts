@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { EVERY_DATABASE } from "../../../shared/security/rights.ts";
 import type { MemberRole } from "../../../shared/platform/member_identity.ts";
 import { type Random, randomId, randomSecret } from "../../../shared/platform/random.ts";
 import { fingerprintOfPem } from "../../../shared/security/authority_fingerprint.ts";
@@ -60,7 +61,7 @@ export class SimSecurity {
       this.clusterId,
     );
     const grants = (["read", "write"] as const).map((right) => ({
-      database: "default",
+      database: EVERY_DATABASE,
       prefix: "",
       right,
     }));

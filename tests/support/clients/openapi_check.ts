@@ -70,7 +70,9 @@ export async function checkAgainstOpenApi(
 function templateOf(path: string): string {
   if (path.startsWith("/kv/")) return "/kv/{key}";
   if (!path.startsWith("/db/")) return path;
-  return path.replace(/^\/db\/[^/]*/, "/db/{name}").replace(/\/$/, "");
+  const rest = path.replace(/^\/db\/[^/]*/, "").replace(/^\/$/, "");
+  const isItsOwn = ["", "/snapshot_read", "/atomic_write", "/watch"].includes(rest);
+  return isItsOwn ? `/db/{database}${rest}` : templateOf(rest);
 }
 
 function validatorOf(schema: AnySchema): ValidateFunction {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { DatabaseList } from "../../../shared/cluster/databases.ts";
 import { wireForm } from "../../../shared/wire/wire_form.ts";
 import {
   checkInvariants,
@@ -296,7 +297,16 @@ export class NodeCluster {
   configure(partition: number, change: Partial<PartitionConfig>): void {
     const partitions = this.map.partitions.slice();
     partitions[partition] = { ...this.config(partition), ...change };
-    this.map = { ...this.map, epoch: this.map.epoch + 1, partitions };
+    this.#publish({ partitions });
+  }
+
+  /** Publishes another list of databases. */
+  setDatabases(databases: DatabaseList): void {
+    this.#publish({ databases });
+  }
+
+  #publish(change: Partial<ClusterMap>): void {
+    this.map = { ...this.map, ...change, epoch: this.map.epoch + 1 };
     checkInvariants(this.map);
     if (!this.coordinatorUp) return;
     for (const { node, reachable } of this.hosts.values()) {

@@ -160,11 +160,11 @@ Deno.test("openBackup refuses a file that lacks a frame, or has one twice or els
 });
 
 Deno.test("openBackup refuses a file of another format, and what is no backup", async () => {
-  const later = encodeDocument(FRAME.header, { ...HEADER, format: 2 });
+  const later = encodeDocument(FRAME.header, { ...HEADER, format: 3 });
   const file = new Uint8Array(MAGIC.length + later.length);
   file.set(MAGIC);
   file.set(later, MAGIC.length);
-  assertEquals(await refusal(file, "format 2"), "wrong_version");
+  assertEquals(await refusal(file, "format 3"), "wrong_version");
   assertEquals(await refusal(new TextEncoder().encode("key,value\n"), "CSV"), "corrupt");
   const random = new SeededRandom(5);
   for (let i = 0; i < 200; i++) {

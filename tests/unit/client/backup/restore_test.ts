@@ -67,6 +67,7 @@ function targetOf(partitionCount: number, fail: () => ErrorCode | undefined = ()
   return {
     stored,
     partitionCount,
+    groupOf: (key: string) => String(partitionOf(key, partitionCount)),
     get writes() {
       return writes;
     },

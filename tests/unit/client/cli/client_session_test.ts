@@ -26,6 +26,7 @@ const DEFAULTS: CommandSettings = {
   timeoutMs: 1_000,
   consistency: "strong",
   acks: "all",
+  database: undefined,
   keyColumn: undefined,
   format: "auto",
   giveUpAfterMs: 1_000,

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DocumentCheck } from "../../../../coordinator/membership/document_check.ts";
-import { ACCEPTED_EPOCH_LEAP, ACCEPTED_TERM_LEAP } from "../../../../shared/limits/membership.ts";
+import {
+  ACCEPTED_DATABASE_LEAP,
+  ACCEPTED_EPOCH_LEAP,
+  ACCEPTED_TERM_LEAP,
+} from "../../../../shared/limits/membership.ts";
 import { randomSecret, SeededRandom } from "../../../../shared/platform/random.ts";
 import { MapSeals } from "../../../../shared/security/map_seal.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
@@ -51,6 +55,7 @@ Deno.test("DocumentCheck: a later map or term shows an old document, and nobody 
 
 Deno.test("DocumentCheck: by an operator's word it goes on, above everything that was given", () => {
   const { say, state, out, check } = setUp(5);
+  state.setDatabases({ next: 3, list: [{ name: "a", number: 2 }] });
   assertEquals(say({ seen_epoch: 40, held: [[0, 7, 1, 0]] }), undefined);
   assertEquals(check.stale, undefined);
   const { document } = out.take();
@@ -58,6 +63,10 @@ Deno.test("DocumentCheck: by an operator's word it goes on, above everything tha
   const { term, forcedTerm } = state.table.get(0);
   assert(term > 7 + ACCEPTED_TERM_LEAP);
   assertEquals(forcedTerm, term);
+  assertEquals(document?.map.databases, {
+    next: 3 + ACCEPTED_DATABASE_LEAP,
+    list: [{ name: "a", number: 2 }],
+  });
 });
 
 Deno.test("DocumentCheck: the word is for the document of that epoch alone", () => {

@@ -36,6 +36,7 @@ Deno.test("Outbox.take: gives everything once, in the order in which it came", (
     refusal: undefined,
     acknowledgement: undefined,
     forced: [],
+    orderedEpoch: 0,
     asked: false,
   });
 });

@@ -3,7 +3,7 @@ import { CommandDispatch, type DispatchSession } from "../../../../node/resp/com
 import { ReplyQueue } from "../../../../node/resp/reply_queue.ts";
 import { RespWriter } from "../../../../node/resp/protocol/writer.ts";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
-import { ByteSlab } from "../../../../node/storage/byte_slab.ts";
+import { ByteSlab } from "../../../../shared/base/byte_slab.ts";
 import { RequestMetrics } from "../../../../shared/metrics/request_metrics.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 import type { KeyRequest } from "../../../../shared/wire/messages.ts";
@@ -28,6 +28,7 @@ function setUp({ budget = true, open = false, refused = "" } = {}) {
       tracking: { begins: () => {} },
     },
     login: { whyRefused: () => refused === "" ? undefined : refused },
+    database: { prefix: "" },
     transaction: {
       open,
       queue: (spec: { name: string }) => told.push(`queued ${spec.name}`),

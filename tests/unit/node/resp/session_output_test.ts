@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SessionOutput } from "../../../../node/resp/session_output.ts";
 import { StreamGuard } from "../../../../node/resp/protocol/stream_guard.ts";
-import { ByteSlab } from "../../../../node/storage/byte_slab.ts";
+import { ByteSlab } from "../../../../shared/base/byte_slab.ts";
 import { REPLY_BYTES_MAX, REPLY_BYTES_PAUSE } from "../../../../shared/limits/admission.ts";
 import type { Stream } from "../../../../shared/platform/transport.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";

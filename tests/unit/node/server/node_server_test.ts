@@ -56,6 +56,7 @@ class Bench {
         onMessage: (message) => void this.peerMessages.push([message.req_type, from]),
         onClose: () => void this.peersClosed++,
       }),
+      databaseUsage: () => ({ known: true, databases: [] }),
       stats: () => ({ node: "n1" }),
       collect: (set) => set.set("kv_node_lease", true),
     };

@@ -60,6 +60,7 @@ class Scene extends SecuredWire {
           this.peers++;
           return { onMessage: () => {}, onClose: () => {} };
         },
+        databaseUsage: () => ({ known: true, databases: [] }),
         stats: () => ({}),
         collect: () => {},
       },
@@ -245,7 +246,9 @@ Deno.test("secured NodeServer: what a member passes on is judged again, key by k
   // ... and what no member passes on is not taken from one, whomever it names.
   for (const req_type of Object.keys(MESSAGE_NEEDS)) {
     const passedOn = MESSAGE_NEEDS[req_type as keyof typeof MESSAGE_NEEDS] === "keys" ||
-      ["scan_node", "count_node", "get_map", "metrics", "ping", "hello"].includes(req_type);
+      ["scan_node", "count_node", "database_usage", "get_map", "metrics", "ping", "hello"].includes(
+        req_type,
+      );
     if (passedOn) continue;
     for (const envelope of [{}, { as: "root" }]) {
       const code = await node.code({ ...sampleOf(req_type), ...envelope });

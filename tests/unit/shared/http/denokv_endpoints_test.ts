@@ -6,6 +6,7 @@ import {
   KV_CONNECT_WATCH_KEYS_MAX,
   KV_CONNECT_WATCH_RETRY_MS,
 } from "../../../../shared/limits/http.ts";
+import { keyPrefixOf } from "../../../../shared/cluster/databases.ts";
 import { KvDatabase } from "../../../../shared/denokv/kv_database.ts";
 import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
 import { addUser, setRole } from "../../../../shared/security/security_document.ts";
@@ -17,15 +18,30 @@ import { AccessWorld } from "../../../support/worlds/access_world.ts";
 
 const BYTES = WireType.LengthDelimited;
 const VARINT = WireType.Varint;
-const DATABASE = new KvDatabase("app");
+const APP = { name: "app", number: 7, together: true } as const;
+const DATABASE = new KvDatabase(APP);
 const ID = DATABASE.id("c");
-const MAP = { settings: { clusterId: "c", partitionCount: 4 }, nodes: [{}], partitions: [] };
+const MAP = {
+  settings: { clusterId: "c", partitionCount: 4 },
+  nodes: [{}],
+  partitions: [],
+  databases: {
+    next: 10,
+    list: [APP, { ...APP, name: "other", number: 8 }, { name: "spread", number: 9 }],
+  },
+};
 
 function open(access?: AccessWorld): HttpBench {
   const bench = new HttpBench(LOCAL, access?.access);
   bench.database.clusterMap = MAP as unknown as ClusterMap;
+  if (access !== undefined) {
+    access.access.databases = () => MAP.databases;
+  }
   return bench;
 }
+
+/** The key of a row of the database. */
+const stored = (key: string) => keyPrefixOf(APP) + key;
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -101,16 +117,26 @@ Deno.test("POST /db/{name}: the best common version, and an endpoint relative to
 });
 
 Deno.test("KvDatabase.id: a UUID for each database of each cluster", () => {
-  const ids = ["a", "b"].flatMap((name) => ["c", "d"].map((id) => new KvDatabase(name).id(id)));
+  const ids = [1, 2].flatMap((number) =>
+    ["c", "d"].map((id) => new KvDatabase({ ...APP, number }).id(id))
+  );
   assertEquals(new Set(ids).size, 4);
   for (const id of ids) assert(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id), id);
 });
 
-Deno.test("KvDatabase: keys keep their bytes and their order, and stay in one partition", () => {
-  const all = Array.from({ length: 256 }, (_, i) => Uint8Array.of(i, 255 - i));
-  const keys = all.map((bytes) => DATABASE.keyOf(bytes));
-  assertEquals(keys, keys.toSorted());
-  assertEquals(keys.map((key) => [...DATABASE.bytesOf(key)]), all.map((bytes) => [...bytes]));
+Deno.test("Deno KV: what a database must be, and how one is made", async () => {
+  const bench = open();
+  const version = '{"supportedVersions":[3]}';
+  for (const name of ["spread", "default"]) {
+    const response = await post(bench, `/db/${name}`, version);
+    assertEquals(response.status, 400);
+    assertStringIncludes(await response.text(), "--together");
+  }
+  for (const method of ["snapshot_read", "atomic_write", "watch"]) {
+    const response = await post(bench, `/db/nothing/${method}`, setting(["k"]));
+    assertEquals(response.status, 404, await response.text());
+  }
+  assertEquals((await post(bench, "/db/nothing", version)).status, 404, "nobody makes it here");
 });
 
 Deno.test("atomic_write: an error of 5xx says that nothing happened, and no other does", async () => {
@@ -134,10 +160,10 @@ Deno.test("atomic_write: an error of 5xx says that nothing happened, and no othe
 
 Deno.test("atomic_write: a check that fails is no error, and is named", async () => {
   const bench = open();
-  const key = DATABASE.keyOf(utf8("b"));
+  const key = stored("b");
   bench.database.intercept = (request) => {
     assert(request.req_type === "transaction" && request.as_one === true);
-    assertEquals(request.checks, [[DATABASE.keyOf(utf8("a")), 0], [key, 0]]);
+    assertEquals(request.checks, [[stored("a"), 0], [key, 0]]);
     const detail = { key, version: 3 };
     return { req_type: "error", code: "version_mismatch", message: "no", detail };
   };
@@ -196,7 +222,7 @@ Deno.test("snapshot_read: one key is a get, several keys are a transaction, othe
 
 Deno.test("Deno KV in a secured cluster: each key and range is judged by the user's rights", async () => {
   const world = await AccessWorld.open();
-  const grant = { database: "default", prefix: DATABASE.keyOf(utf8("mine")) };
+  const grant = { database: "app", prefix: "mine" };
   const grants = (["read", "write"] as const).map((right) => ({ ...grant, right }));
   world.change((document) => setRole(document, { name: "owner", grants }));
   world.change((document) =>
@@ -240,7 +266,7 @@ const watching = (key: string) =>
 
 Deno.test("watch: the state first, then each change, and a sign of life; a client that has left costs nothing", async () => {
   const bench = open();
-  const key = DATABASE.keyOf(utf8("k"));
+  const key = stored("k");
   const response = await post(bench, "/db/app/watch", watching("k"));
   assertEquals(response.headers.get("content-type"), "application/octet-stream");
   const reader = response.body?.getReader();
@@ -271,7 +297,7 @@ Deno.test("watch: the state first, then each change, and a sign of life; a clien
 
 Deno.test("watch: a change while the first state is read is told", async () => {
   const bench = open();
-  const key = DATABASE.keyOf(utf8("k"));
+  const key = stored("k");
   let missed = true;
   bench.database.intercept = () => {
     // The read has its answer, and the watch has not begun yet.
@@ -292,7 +318,7 @@ Deno.test("watch: a client that does not read makes no work; there is a bound on
   const response = await post(bench, "/db/app/watch", watching("k"));
   const before = bench.database.requests.length;
   for (let i = 0; i < 10; i++) {
-    bench.database.set(DATABASE.keyOf(utf8("k")), String(i));
+    bench.database.set(stored("k"), String(i));
     await bench.clock.run(1_000);
   }
   assertEquals(bench.database.requests.length, before);

@@ -107,7 +107,7 @@ function samples(key: string): Map<string, readonly [string, string, unknown?]> 
       else if (name === "DELETE /kv") found.set(name, [method, "/kv?prefix=&all=yes"]);
       else if (path === "/get" || path === "/delete") {
         found.set(name, [method, `${path}?key=${key}`]);
-      } else found.set(name, [method, path.replace("{key}", key).replace("{name}", "app")]);
+      } else found.set(name, [method, path.replace("{key}", key).replace("{database}", "app")]);
     }
   }
   return found;

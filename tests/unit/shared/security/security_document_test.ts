@@ -77,7 +77,7 @@ Deno.test("SecurityDocument: what is refused, and how", () => {
     ["bad_request", () => addUser(document, { name: "", roles: [] })],
     ["bad_request", () => addUser(document, { name: "b", roles: [], passwordHash: "plain" })],
     ["bad_request", () => setRole(document, { name: "-", grants: [] })],
-    ["bad_request", grant({ database: "other" })],
+    ["bad_request", grant({ database: "an/other" })],
     ["bad_request", grant({ right: "own" })],
     ["bad_request", grant({ right: "admin" })],
     ["bad_request", grant({ prefix: "x".repeat(3_000) })],

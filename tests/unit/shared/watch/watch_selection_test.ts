@@ -11,6 +11,7 @@ import {
   checkSelection,
   matcherOf,
   partitionsOf,
+  type WatchSelection,
 } from "../../../../shared/watch/watch_selection.ts";
 
 Deno.test("watch selection: keys and prefixes; what is the system's own is nobody's", () => {
@@ -56,4 +57,15 @@ Deno.test("watch selection: nothing, and too much, is refused", () => {
       "bad_request",
     );
   }
+});
+
+Deno.test("matcherOf: keys of a named database are seen by who names it, and by nobody who watches everything", () => {
+  const row = "\0db/000001/k";
+  const sees = (selection: WatchSelection) => matcherOf(selection)(row);
+  assertEquals(sees({ prefixes: [""] }), false);
+  assertEquals(sees({ prefixes: ["\0"] }), false);
+  assertEquals(sees({ prefixes: ["", "\0db/000002/"] }), false);
+  assertEquals(sees({ prefixes: ["a", "\0db/000001/"] }), true);
+  assertEquals(sees({ keys: [row] }), true);
+  assertEquals(matcherOf({ keys: ["\0session/x"], prefixes: [""] })("\0session/x"), false);
 });

@@ -66,6 +66,7 @@ class Bench {
         timeoutMs: 1_000,
         consistency: "strong",
         acks: "all",
+        database: undefined,
         keyColumn: undefined,
         format: "auto",
         giveUpAfterMs: 1_000,

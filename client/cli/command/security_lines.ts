@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { dateText, keyLabel } from "../command/output.ts";
+import { DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
+import { dateText, keyLabel } from "./output.ts";
 
 /** What the server tells of one of them. */
 type Told = Readonly<Record<string, unknown>>;
@@ -18,10 +19,16 @@ export function userLine(told: Told): string {
 
 /** `app  read:app: write:app:` */
 export function roleLine(told: Told): string {
-  const grants = told.grants as readonly { readonly prefix: string; readonly right: string }[];
-  const listed = grants.map(({ prefix, right }) =>
-    right === "admin" || right === "monitor" ? right : `${right}:${keyLabel(prefix)}`
-  );
+  const grants = told.grants as readonly {
+    readonly database?: string;
+    readonly prefix: string;
+    readonly right: string;
+  }[];
+  const listed = grants.map(({ database = DEFAULT_DATABASE, prefix, right }) => {
+    if (right === "admin" || right === "monitor") return right;
+    const of = database === DEFAULT_DATABASE ? "" : `@${database}`;
+    return `${right}${of}:${keyLabel(prefix)}`;
+  });
   return `${told.name}  ${listed.join(" ") || "nothing granted"}`;
 }
 

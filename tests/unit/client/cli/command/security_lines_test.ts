@@ -5,7 +5,7 @@ import {
   roleLine,
   tokenLine,
   userLine,
-} from "../../../../../client/cli/commands/security_lines.ts";
+} from "../../../../../client/cli/command/security_lines.ts";
 
 const until = Date.UTC(2027, 1, 27, 21);
 

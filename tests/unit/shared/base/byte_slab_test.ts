@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ByteSlab } from "../../../../node/storage/byte_slab.ts";
+import { ByteSlab } from "../../../../shared/base/byte_slab.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 
 Deno.test("ByteSlab: no two arrays share a byte, and each is zero and as long as was asked for", () => {

@@ -1,0 +1,107 @@
+/**
+ * `/db`: the databases; `/db/{database}`: one of them, to make, see and drop it. What is about its keys is behind
+ * `/db/NAME`, at the paths that `default` has.
+ *
+ * @module
+ */
+import { KvError } from "../../base/errors.ts";
+import {
+  databaseDocument,
+  type DatabaseInfo,
+  databaseListing,
+  DEFAULT_DATABASE,
+  demandDatabase,
+} from "../../cluster/databases.ts";
+import { choiceParameter, flagParameter, uintParameter } from "../protocol/parameters.ts";
+import { DATABASE, DATABASES } from "../protocol/schemas.ts";
+import { endpoint, json, type Services, TIMEOUT } from "./endpoint.ts";
+
+export const listDatabases = endpoint({
+  id: "listDatabases",
+  summary: "The databases",
+  parameters: {},
+  responses: { 200: { description: "All of them, `default` first.", schema: DATABASES } },
+  run: ({ services }) =>
+    json(200, { databases: databaseListing(services.site.database.map()?.databases) }),
+});
+
+export const getDatabase = endpoint({
+  id: "getDatabase",
+  summary: "A database",
+  parameters: TIMEOUT,
+  responses: { 200: { description: "How it was made, and its keys.", schema: DATABASE } },
+  async run({ key: name, params, services }) {
+    const about = name === DEFAULT_DATABASE
+      ? { name, number: 0 }
+      : demandDatabase(services.site.database.map()?.databases, name);
+    const keys = await services.inDatabase(name).count({}, params.timeout_ms);
+    return json(200, { ...databaseDocument(about), keys });
+  },
+});
+
+export const putDatabase = endpoint({
+  id: "putDatabase",
+  summary: "Make a database",
+  parameters: {
+    together: flagParameter("All its keys in one partition."),
+    max_keys: uintParameter("Refuse writes beyond this many keys.", 1, Number.MAX_SAFE_INTEGER),
+    max_bytes: uintParameter(
+      "Refuse writes beyond this many bytes of keys and values.",
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+  },
+  responses: { 201: { description: "It is made.", schema: DATABASE } },
+  async run({ key: name, params, services }) {
+    const made = await changed(services, (databases, done) =>
+      databases.create({
+        name,
+        ...(params.together === true ? { together: true as const } : {}),
+        ...(params.max_keys === undefined ? {} : { maxKeys: params.max_keys }),
+        ...(params.max_bytes === undefined ? {} : { maxBytes: params.max_bytes }),
+      }, done));
+    return json(201, databaseDocument(made));
+  },
+});
+
+export const deleteDatabase = endpoint({
+  id: "deleteDatabase",
+  summary: "Drop a database",
+  description: "Its keys are gone when this is answered; their space comes back in time.",
+  parameters: { all: choiceParameter("Confirms that the database is to be dropped.", "yes") },
+  responses: { 200: { description: "It is gone.", schema: DATABASE } },
+  async run({ key: name, params, services }) {
+    if (params.all !== "yes") {
+      throw new KvError(
+        "bad_request",
+        "this drops the database and every key in it; confirm it with all=yes",
+      );
+    }
+    const dropped = await changed(services, (databases, done) => databases.drop(name, done));
+    return json(200, databaseDocument(dropped));
+  },
+});
+
+type Databases = NonNullable<Services["site"]["databases"]>;
+
+/** @throws {KvError} */
+function changed(
+  { site: { databases } }: Services,
+  change: (
+    databases: Databases,
+    done: (outcome: DatabaseInfo | KvError | undefined) => void,
+  ) => void,
+): Promise<DatabaseInfo> {
+  if (databases === undefined) {
+    throw new KvError(
+      "bad_request",
+      "databases are made and dropped over HTTP at a node; ask a node, or use kv-client database",
+    );
+  }
+  return new Promise((resolve, reject) => {
+    change(databases, (outcome) => {
+      if (outcome instanceof KvError) reject(outcome);
+      else if (outcome !== undefined) resolve(outcome);
+    });
+  });
+}

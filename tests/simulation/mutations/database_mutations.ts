@@ -1,0 +1,71 @@
+/**
+ * Seeded bugs of databases: their list and its numbers, the rows of those that were dropped, and what each one has.
+ *
+ * @module
+ */
+import type { Mutation } from "./mutation.ts";
+
+/** Databases on a few nodes that die and come back, against a model. */
+const DATABASES_TEST = "tests/unit/node/maintenance/dropped_databases_test.ts";
+
+export const DATABASE_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "W11: the number of a database that was dropped is given again",
+    file: "shared/cluster/databases.ts",
+    edits: [[
+      "  return { ...databases, list: databases.list.filter((database) => database !== dropped) };",
+      "  const list = databases.list.filter((database) => database !== dropped);\n" +
+      "  return { next: (list.at(-1)?.number ?? 0) + 1, list };",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "W11: a coordinator that starts again has forgotten the databases",
+    file: "coordinator/state/cluster_state.ts",
+    edits: [["    this.#databases = map.databases;\n", ""]],
+    seedsMax: 20,
+  },
+  {
+    name: "W11: rows of a dropped database stay for ever",
+    file: "node/maintenance/dropped_databases.ts",
+    edits: [[
+      "    primary.deleteDropped(page.entries.map(({ key }) => key), wallMs);\n",
+      "    void page, wallMs;\n",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "W11: what a database has is not less when a key is deleted",
+    file: "node/storage/database_tallies.ts",
+    edits: [["keys: keys + sign,", "keys: keys + Math.max(0, sign),"]],
+    seedsMax: 10,
+  },
+  {
+    name: "W11: a node with an old list deletes rows of a newer database",
+    file: "node/maintenance/dropped_databases.ts",
+    edits: [["number < databases.next && databaseOfNumber", "databaseOfNumber"]],
+    seedsMax: 1,
+    test: DATABASES_TEST,
+  },
+  {
+    name: "W11: a node serves who names a dropped database inside of a transaction",
+    file: "node/node.ts",
+    edits: [["  for (const { key } of requests ?? []) yield key;\n", "  void requests;\n"]],
+    seedsMax: 1,
+    test: DATABASES_TEST,
+  },
+  {
+    name: "databases: a scan of the default one ends before the rows of the others",
+    file: "shared/cluster/databases.ts",
+    edits: [["then: hasRest ? PAST_NAMED : undefined", "then: hasRest ? undefined : undefined"]],
+    seedsMax: 1,
+    test: DATABASES_TEST,
+  },
+  {
+    name: "databases: what is written while rows are counted is not counted",
+    file: "node/storage/database_tallies.ts",
+    edits: [["of journal) {", "of [] as typeof journal) {"]],
+    seedsMax: 1,
+    test: "tests/unit/node/storage/database_tallies_test.ts",
+  },
+];

@@ -1,0 +1,282 @@
+/**
+ * A client that makes and drops databases during a storm, and writes and reads in two of them: one whose keys are spread, one
+ * whose keys lie together. It judges what it sees itself, since nobody else uses these databases.
+ *
+ * Deterministic: what it does depends on its `Random`, its client's clock and the answers only.
+ *
+ * @module
+ */
+import type { KvClient } from "../../../client/mod.ts";
+import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
+import { type Random, randomBelow } from "../../../shared/platform/random.ts";
+import type { DatabaseDirectory } from "../../../node/server/database_directory.ts";
+import type { WorkloadClient } from "./workload.ts";
+
+const KEYS = 8;
+const PAUSE_MS_MAX = 600;
+const TIMEOUT_MS = 8_000;
+/** Of 100 steps, this many drop the database. */
+const DROP_PERCENT = 4;
+/** Errors after which a write may have happened, also later. All others promise that it has not. */
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set(["outcome_unknown", "reply_not_kept", "internal"]);
+
+/** What a key may hold: one value if that is certain. */
+interface Possible {
+  readonly values: Set<string | undefined>;
+  /** An old write may still come. */
+  readonly unsure: boolean;
+}
+
+/** One of the two. */
+class Used {
+  readonly together: boolean;
+  name: string;
+  /** The number that it has; undefined: it is not there. */
+  number: number | undefined;
+  readonly keys = new Map<string, Possible>();
+  #generation = 0;
+
+  constructor(together: boolean) {
+    this.together = together;
+    this.name = this.#nextName();
+  }
+
+  /** Nobody knows whether one of the old name is there. */
+  rename(): void {
+    this.name = this.#nextName();
+    this.forget();
+  }
+
+  forget(): void {
+    this.number = undefined;
+    this.keys.clear();
+  }
+
+  #nextName(): string {
+    return `${this.together ? "together" : "spread"}${++this.#generation}`;
+  }
+}
+
+/** What it needs. */
+export interface DatabaseWorkloadDeps {
+  readonly random: Random;
+  readonly client: WorkloadClient;
+  /** Of some node that runs. */
+  directory(): DatabaseDirectory | undefined;
+}
+
+/** The client. */
+export class DatabaseWorkload {
+  readonly #deps: DatabaseWorkloadDeps;
+  readonly #used = [new Used(false), new Used(true)] as const;
+  /** Clients of databases, by name: each has sessions of its own. */
+  readonly #clients = new Map<string, KvClient>();
+  #values = 0;
+  #numbers = 0;
+  #running = false;
+  #busy: Promise<void> = Promise.resolve();
+  /** What was wrong, the first time. */
+  wrong: string | undefined;
+  /** How many steps of each kind have succeeded. */
+  readonly done = { made: 0, dropped: 0, written: 0, read: 0 };
+
+  constructor(deps: DatabaseWorkloadDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#pause();
+  }
+
+  /** No new steps; resolves when the one under way has ended. */
+  stop(): Promise<void> {
+    this.#running = false;
+    return this.#busy;
+  }
+
+  /** How many keys the databases have at least and at most, by their numbers. */
+  expected(): Map<number, { least: number; most: number }> {
+    const found = new Map<number, { least: number; most: number }>();
+    for (const { number, keys } of this.#used) {
+      if (number !== undefined) found.set(number, boundsOf(keys));
+    }
+    return found;
+  }
+
+  /** A last look at every key. @returns why that failed, or "" */
+  async lookAtAll(): Promise<string> {
+    for (const used of this.#used) {
+      if (used.number === undefined) continue;
+      try {
+        for (const key of used.keys.keys()) await this.#read(used, key);
+        await this.#list(used);
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        return `${used.name}: ${error.code}: ${error.message}`;
+      }
+    }
+    return "";
+  }
+
+  #pause(): void {
+    const { client, random } = this.#deps;
+    client.clock.setTimer(randomBelow(random, PAUSE_MS_MAX), () => {
+      if (!this.#running) return;
+      this.#busy = this.#next().then(() => {
+        if (this.#running) this.#pause();
+      });
+    });
+  }
+
+  async #next(): Promise<void> {
+    const { random } = this.#deps;
+    const used = this.#used[randomBelow(random, 2)] ?? this.#used[0];
+    if (used.number === undefined) return await this.#make(used);
+    if (randomBelow(random, 100) < DROP_PERCENT) return await this.#drop(used);
+    const key = `k${randomBelow(random, KEYS)}`;
+    try {
+      const what = randomBelow(random, 10);
+      if (what < 4) await this.#write(used, key);
+      else if (what < 6) await this.#writeTwo(used, key);
+      else if (what < 8) await this.#read(used, key);
+      else await this.#list(used);
+    } catch (error) {
+      // In a storm anything may fail. One whose nodes have an old map may be told that there is no such database.
+      if (!(error instanceof KvError)) throw error;
+    }
+  }
+
+  #make(used: Used): Promise<void> {
+    const directory = this.#deps.directory();
+    const { name, together } = used;
+    return new Promise((resolve) => {
+      if (directory === undefined) return resolve();
+      directory.create({ name, ...(together ? { together } : {}) }, (outcome) => {
+        if (outcome === undefined || outcome instanceof KvError) used.rename();
+        else {
+          if (outcome.number <= this.#numbers) {
+            this.#fail(`the number ${outcome.number} of ${name} was given before`);
+          }
+          this.#numbers = Math.max(this.#numbers, outcome.number);
+          used.number = outcome.number;
+          this.done.made++;
+        }
+        resolve();
+      });
+    });
+  }
+
+  #drop(used: Used): Promise<void> {
+    const directory = this.#deps.directory();
+    return new Promise((resolve) => {
+      if (directory === undefined) return resolve();
+      directory.drop(used.name, (outcome) => {
+        if (outcome === undefined || outcome instanceof KvError) used.rename();
+        else {
+          used.forget();
+          this.done.dropped++;
+        }
+        resolve();
+      });
+    });
+  }
+
+  #clientOf({ name }: Used): KvClient {
+    let client = this.#clients.get(name);
+    if (client === undefined) {
+      client = this.#deps.client.kv.database(name);
+      this.#clients.set(name, client);
+    }
+    return client;
+  }
+
+  async #write(used: Used, key: string): Promise<void> {
+    const value = randomBelow(this.#deps.random, 4) === 0 ? undefined : `v${++this.#values}`;
+    const kv = this.#clientOf(used);
+    await this.#written(used, [[key, value]], async () => {
+      if (value === undefined) await kv.delete(key, { timeoutMs: TIMEOUT_MS });
+      else await kv.put(key, value, { timeoutMs: TIMEOUT_MS });
+    });
+  }
+
+  async #writeTwo(used: Used, key: string): Promise<void> {
+    const other = `k${randomBelow(this.#deps.random, KEYS)}`;
+    const value = `v${++this.#values}`;
+    const atomic = this.#clientOf(used).atomic().put(key, value).put(other, value);
+    await this.#written(used, [[key, value], [other, value]], async () => {
+      await atomic.commit({ timeoutMs: TIMEOUT_MS });
+    });
+  }
+
+  async #written(
+    used: Used,
+    writes: readonly (readonly [key: string, value: string | undefined])[],
+    write: () => Promise<void>,
+  ): Promise<void> {
+    let isKnown = true;
+    try {
+      await write();
+      this.done.written++;
+    } catch (error) {
+      if (!(error instanceof KvError) || !UNKNOWN.has(error.code)) throw error;
+      isKnown = false;
+    }
+    for (const [key, value] of writes) {
+      const { values, unsure } = possibleOf(used, key);
+      used.keys.set(
+        key,
+        isKnown && !unsure
+          ? { values: new Set([value]), unsure: false }
+          : { values: new Set([...values, value]), unsure: true },
+      );
+    }
+  }
+
+  async #read(used: Used, key: string): Promise<void> {
+    const value = await this.#clientOf(used).getText(key, { timeoutMs: TIMEOUT_MS });
+    this.done.read++;
+    const { values } = possibleOf(used, key);
+    if (values.has(value)) return;
+    this.#fail(`${used.name}: ${key} is ${value}, and can be ${[...values].join(" or ")}`);
+  }
+
+  /** Reads all keys, and counts them. */
+  async #list(used: Used): Promise<void> {
+    const kv = this.#clientOf(used);
+    const { least, most } = boundsOf(used.keys);
+    const count = await kv.count({ timeoutMs: TIMEOUT_MS });
+    if (count < least || count > most) {
+      this.#fail(`${used.name} has ${count} keys, and can have ${least} to ${most}`);
+    }
+    const found = new Set<string>();
+    for await (const key of kv.keys({ timeoutMs: TIMEOUT_MS })) found.add(key);
+    this.done.read++;
+    for (const [key, { values }] of used.keys) {
+      const isThere = found.delete(key);
+      if (isThere ? [...values].some((value) => value !== undefined) : values.has(undefined)) {
+        continue;
+      }
+      this.#fail(`${used.name}: a scan ${isThere ? "shows" : "lacks"} ${key}`);
+    }
+    if (found.size > 0) this.#fail(`${used.name}: a scan shows ${[...found].join()}`);
+  }
+
+  #fail(what: string): void {
+    this.wrong ??= `databases: ${what}`;
+  }
+}
+
+function possibleOf({ keys }: Used, key: string): Possible {
+  return keys.get(key) ?? { values: new Set([undefined]), unsure: false };
+}
+
+function boundsOf(keys: ReadonlyMap<string, Possible>): { least: number; most: number } {
+  let least = 0;
+  let most = 0;
+  for (const { values } of keys.values()) {
+    if (!values.has(undefined)) least++;
+    if (values.size > 1 || !values.has(undefined)) most++;
+  }
+  return { least, most };
+}
