@@ -17,7 +17,7 @@ import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { CLIENT_SESSION_BYTES } from "../../shared/limits/requests.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import { prefixEnd } from "../../shared/base/key_order.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/cluster/system_keys.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { evictedSeqOf } from "./request_dedup.ts";
 

@@ -15,7 +15,7 @@ import { RANGES_BYTES_MAX, RANGES_SPARE_ROWS } from "../../shared/limits/request
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import type { ReadRange } from "../../shared/operations/ranges.ts";
 import { isNamedKey } from "../../shared/cluster/databases.ts";
-import { isSystemKey } from "../../shared/validation/request_checks.ts";
+import { isSystemKey } from "../../shared/cluster/system_keys.ts";
 import type { KeyRequest, Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { deadlineOf, type Timed, withTimeLeft } from "./waiting_requests.ts";

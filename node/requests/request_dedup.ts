@@ -20,7 +20,7 @@ import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { CLIENT_SESSION_REPLY_CHARACTERS_MAX } from "../../shared/limits/requests.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/cluster/system_keys.ts";
 import { isRepeated } from "../../shared/operations/repeat.ts";
 import { errorReply, type Write } from "../../shared/operations/operation.ts";
 import { wireForm } from "../../shared/wire/wire_form.ts";

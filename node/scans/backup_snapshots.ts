@@ -20,7 +20,7 @@ import type { Message, ReplyTo } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
-import { isSystemKey } from "../../shared/validation/request_checks.ts";
+import { isSystemKey } from "../../shared/cluster/system_keys.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
 import type { Replica } from "../replication/replica.ts";
 

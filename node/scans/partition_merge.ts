@@ -40,7 +40,7 @@ import {
 } from "../../shared/database/ordered_merge.ts";
 import { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import { isNamedKey, nextDefaultPart } from "../../shared/cluster/databases.ts";
-import { aroundSystemKeys, isSystemKey } from "../../shared/validation/request_checks.ts";
+import { aroundSystemKeys, isSystemKey } from "../../shared/cluster/system_keys.ts";
 import type { NodeScanPage, NodeScanRequest, ScanCall } from "./scan_call.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { AheadEntry } from "./read_ahead.ts";

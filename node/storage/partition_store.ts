@@ -207,7 +207,7 @@ export class PartitionStore {
     this.#put(key, value, entry.key, entry, crc);
     this.expiring.note(entry.key, entry.expiresAtMs);
     if (isTombstone(entry)) this.tombstones.note(entry.key, entry.seq);
-    if (isSystemKey(entry.key)) this.systemRows?.note(entry);
+    if (mayBeSystemKey(entry.key)) this.systemRows?.note(entry);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
     return row;
@@ -228,7 +228,7 @@ export class PartitionStore {
     this.#account(key, old, -1);
     this.#put(this.#rowKey(key), undefined, key, undefined, 0);
     this.expiring.note(key, 0);
-    if (isSystemKey(key)) this.systemRows?.forget(key);
+    if (mayBeSystemKey(key)) this.systemRows?.forget(key);
   }
 
   /** Changes the state. It goes to disk with the partition's next write, or soon by itself. */
@@ -448,7 +448,7 @@ export class PartitionStore {
   #account(key: string, row: Counted, sign: 1 | -1): void {
     this.#changes++;
     this.#sums.change(key, row, sign);
-    if (isSystemKey(key) && isNamedKey(key)) this.databases.change(key, row, sign);
+    if (mayBeSystemKey(key) && isNamedKey(key)) this.databases.change(key, row, sign);
   }
 
   #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
@@ -488,7 +488,7 @@ export class PartitionStore {
   }
 }
 
-function isSystemKey(key: string): boolean {
+function mayBeSystemKey(key: string): boolean {
   return key.charCodeAt(0) === 0;
 }
 

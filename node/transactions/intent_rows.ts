@@ -10,7 +10,7 @@
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { quotedKey } from "../../shared/base/key_text.ts";
-import { TRANSACTION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { TRANSACTION_KEY_PREFIX } from "../../shared/cluster/system_keys.ts";
 import type { Write } from "../../shared/operations/operation.ts";
 import type { Change } from "../requests/request_dedup.ts";
 

@@ -11,7 +11,7 @@ import { type Entry, isTombstone } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import { prefixEnd } from "../../shared/base/key_order.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
-import { TRANSACTION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { TRANSACTION_KEY_PREFIX } from "../../shared/cluster/system_keys.ts";
 import type { PartitionStore, SystemRows } from "../storage/partition_store.ts";
 import {
   type Decision,

@@ -13,6 +13,7 @@ import {
 } from "../limits/requests.ts";
 import { SCAN_KEYS_MAX } from "../limits/scans.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits/wire.ts";
+import { isSystemKey } from "../cluster/system_keys.ts";
 import { isNamedKey, userKeyOf } from "../cluster/databases.ts";
 import type { KeyBounds } from "../base/key_range.ts";
 import type { KeyRequest, Message, PartRequest } from "../wire/messages.ts";
@@ -107,28 +108,6 @@ export function checkSession(session: string, what: string): void {
     "bad_request",
     `${what}: "session" must have 1 to ${CLIENT_SESSION_CHARACTERS_MAX} characters`,
   );
-}
-
-/** Of what stands behind a prefix: a client session's name, or an attempt's with its kind. */
-const SYSTEM_NAME_CHARACTERS_MAX = 1 +
-  Math.max(CLIENT_SESSION_CHARACTERS_MAX, ATTEMPT_CHARACTERS_MAX + 2);
-
-/** Keys with these prefixes are the system's own: client sessions, and transactions over several partitions. */
-export const CLIENT_SESSION_KEY_PREFIX = "\u0000session/";
-export const TRANSACTION_KEY_PREFIX = "\u0000txn/";
-
-/** Whether a key is the system's own, which no user sees. */
-export function isSystemKey(key: string): boolean {
-  return key.startsWith(CLIENT_SESSION_KEY_PREFIX) || key.startsWith(TRANSACTION_KEY_PREFIX);
-}
-
-/** Before the first of the system's keys of a key's kind, and after the last one: neither is such a key. */
-export function aroundSystemKeys(key: string): { readonly before: string; readonly after: string } {
-  const prefix = key.startsWith(TRANSACTION_KEY_PREFIX)
-    ? TRANSACTION_KEY_PREFIX
-    : CLIENT_SESSION_KEY_PREFIX;
-  // Longer than any name behind a prefix.
-  return { before: prefix, after: prefix + "\u{10ffff}".repeat(SYSTEM_NAME_CHARACTERS_MAX) };
 }
 
 /**

@@ -10,6 +10,7 @@ import { compareKeys } from "../base/key_order.ts";
 import { keyRange } from "../base/key_range.ts";
 import { isKeyText } from "../base/key_text.ts";
 import { KvError } from "../base/errors.ts";
+import { isSystemKey } from "../cluster/system_keys.ts";
 import { WATCH_SELECTORS_MAX } from "../limits/scans.ts";
 
 /** As a caller names them. Neither: nothing. A prefix of "" is all keys. */
@@ -45,7 +46,7 @@ export function checkSelection(what: string, { keys = [], prefixes = [] }: Watch
 
 /** The check for one selection. Keys of the system are nobody's; those of a named database are who names it. */
 export function matcherOf({ keys = [], prefixes = [] }: WatchSelection): WatchMatcher {
-  const named = new Set(keys.filter((key) => !isSystemKey(key) || isNamedKey(key)));
+  const named = new Set(keys.filter((key) => !isSystemKey(key)));
   const [only, ...more] = prefixes.map(shownBehind);
   if (only === undefined) return (key) => named.has(key);
   if (more.length === 0 && named.size === 0) return only;
@@ -55,7 +56,7 @@ export function matcherOf({ keys = [], prefixes = [] }: WatchSelection): WatchMa
 function shownBehind(prefix: string): WatchMatcher {
   const begins = beginsWith(prefix);
   if (isNamedKey(prefix)) return begins;
-  return (key) => begins(key) && !isSystemKey(key);
+  return (key) => begins(key) && !isSystemKey(key) && !isNamedKey(key);
 }
 
 /** The partitions in which keys of a selection may be. */
@@ -74,8 +75,4 @@ function beginsWith(prefix: string): WatchMatcher {
   if (prefix.isWellFormed()) return (key) => key.startsWith(prefix);
   const { start = "", end } = keyRange({ prefix });
   return (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0);
-}
-
-function isSystemKey(key: string): boolean {
-  return key.charCodeAt(0) === 0;
 }

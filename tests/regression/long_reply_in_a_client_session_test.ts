@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { KeyRequest } from "../../shared/wire/messages.ts";
 import { CLIENT_SESSION_REPLY_CHARACTERS_MAX } from "../../shared/limits/requests.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../shared/cluster/system_keys.ts";
 import { get, NodeCluster, put } from "../support/worlds/node_cluster.ts";
 
 const LONG = "x".repeat(1_000_000);

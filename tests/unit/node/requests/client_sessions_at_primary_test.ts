@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { compareBytes } from "../../../../shared/base/key_order.ts";
-import { CLIENT_SESSION_KEY_PREFIX } from "../../../../shared/validation/request_checks.ts";
+import { CLIENT_SESSION_KEY_PREFIX } from "../../../../shared/cluster/system_keys.ts";
 import { recordKey } from "../../../../node/storage/record.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { get, NodeCluster, put } from "../../../support/worlds/node_cluster.ts";

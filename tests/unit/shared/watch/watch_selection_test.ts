@@ -17,9 +17,15 @@ import {
 Deno.test("watch selection: keys and prefixes; what is the system's own is nobody's", () => {
   const table = [
     [{ prefixes: [""] }, "a", true],
-    [{ prefixes: [""] }, "\0session", false],
-    [{ prefixes: ["\0"] }, "\0session", false],
-    [{ keys: ["\0x"] }, "\0x", false],
+    [{ prefixes: [""] }, "\0session/c", false],
+    [{ prefixes: ["\0"] }, "\0txn/i/c", false],
+    [{ keys: ["\0session/c"] }, "\0session/c", false],
+    // Rows of named databases are shown to who names one.
+    [{ prefixes: ["\0"] }, "\0db/000001/k", false],
+    [{ prefixes: ["\0db/000001/"] }, "\0db/000001/k", true],
+    // A user's key may begin so, too.
+    [{ prefixes: [""] }, "\0session", true],
+    [{ keys: ["\0x"] }, "\0x", true],
     [{ prefixes: ["user:"] }, "user:1", true],
     [{ prefixes: ["user:"] }, "user", false],
     [{ prefixes: ["a", "b"] }, "bc", true],
