@@ -221,8 +221,8 @@ export class MemberSessions {
         const { database: name } = message;
         const { refusal } = this.#owner.step(
           message.drop === true
-            ? { type: "drop_database", name }
-            : { type: "create_database", order: databaseOrderOf(message), ifAbsent: true },
+            ? { type: "drop_database", name, session }
+            : { type: "create_database", order: databaseOrderOf(message), ifAbsent: true, session },
         );
         // It may have been asked for twice.
         if (refusal !== undefined && refusal.code !== "no_database") {

@@ -330,6 +330,8 @@ export class ClusterController {
     nowMs: number,
   ): void {
     const { databases, publisher } = this.#state;
+    const { session } = input;
+    if (session !== undefined && this.#state.memberOf(session) === undefined) return;
     try {
       const isThere = input.type === "create_database" && input.ifAbsent &&
         findDatabase(databases, input.order.name) !== undefined;

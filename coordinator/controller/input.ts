@@ -66,7 +66,15 @@ export type Input =
    * replicas have all acknowledged writes; then others are made primary without them. Rule C11.
    */
   | { readonly type: "forget_node"; readonly node: NodeId; readonly force: boolean }
-  /** A database is to be made. `ifAbsent`: one that is there already, of whatever kind, will do. */
-  | { readonly type: "create_database"; readonly order: DatabaseOrder; readonly ifAbsent: boolean }
-  /** A database is to be dropped. What it holds is gone at once; its rows are deleted in time. */
-  | { readonly type: "drop_database"; readonly name: string };
+  /**
+   * A database is to be made. `ifAbsent`: one that is there already, of whatever kind, will do. `session`: of the node that
+   * asks for it for one of its users; who has not registered asks in vain.
+   */
+  | {
+    readonly type: "create_database";
+    readonly order: DatabaseOrder;
+    readonly ifAbsent: boolean;
+    readonly session?: SessionId;
+  }
+  /** A database is to be dropped. What it holds is gone at once; its rows are deleted in time. `session`: as above. */
+  | { readonly type: "drop_database"; readonly name: string; readonly session?: SessionId };

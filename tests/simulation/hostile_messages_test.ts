@@ -164,8 +164,9 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   forget_node: REQUEST,
   database_create: REQUEST,
   database_drop: REQUEST,
-  databases: REQUEST,
-  database_usage: REQUEST,
+  // Whoever has logged in may see which databases there are.
+  databases: { ...REQUEST, user: ["answered", "answered"] },
+  database_usage: { ...REQUEST, passing: "answered" },
   database_wanted: REPORT,
   security: NEVER,
   // The authority of a simulated cluster signs nothing.

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { freePort } from "../../tools/free_port.ts";
 import { hasProgram } from "./needs.ts";
 
 /** For {@linkcode needing}. */
@@ -112,11 +113,4 @@ export class Prometheus implements AsyncDisposable {
     await this.#child.status;
     await Deno.remove(this.#folder, { recursive: true });
   }
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }

@@ -1,6 +1,7 @@
 /** etcd: members on this machine, with default settings except for addresses and folders. @module */
 import { ForeignProcess } from "./foreign_process.ts";
-import { freePort, type Running, type System } from "./system.ts";
+import { freePort } from "../../../tools/free_port.ts";
+import type { Running, System } from "./system.ts";
 
 /** Starts this many members in an empty folder, and waits until they have a leader. */
 export async function startEtcd(

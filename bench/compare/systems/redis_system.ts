@@ -1,6 +1,7 @@
 /** Redis, one process. @module */
 import { ForeignProcess } from "./foreign_process.ts";
-import { freePort, type Running, type System } from "./system.ts";
+import { freePort } from "../../../tools/free_port.ts";
+import type { Running, System } from "./system.ts";
 
 /** Without any persistence, or with every write synced before its answer. */
 export type RedisDurability = "none" | "always";
