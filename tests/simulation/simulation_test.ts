@@ -6,7 +6,7 @@ import { STORMS } from "./faults/storms.ts";
 import { simulate, type SimulationOptions } from "./simulation.ts";
 
 /** Beside what `tests/regression/` keeps. */
-const SEEDS = [1, 2, 5, 8, 11, 13, 16, 17, 20, 26];
+const SEEDS = [1, 5, 8, 11, 13, 17, 26];
 
 for (const seed of SEEDS) {
   Deno.test(`simulate: seed ${seed}`, async () => {

@@ -12,9 +12,7 @@ import { findMutation, type Unseeded } from "../../simulation/mutations/mutation
 const SAMPLE_SEEDS_MAX = 3;
 
 const SAMPLE = [
-  "a replica acknowledges before its disk has the write",
   "batches are not synced",
-  "a primary commits before its own disk has the write",
   "a node is who it says, whatever its certificate says",
 ];
 
