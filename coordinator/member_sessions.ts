@@ -218,16 +218,16 @@ export class MemberSessions {
         this.#owner.step({ type: "disk", session, writable: message.writable });
         return;
       case "database_wanted": {
-        const { database: name } = message;
-        const { refusal } = this.#owner.step(
-          message.drop === true
-            ? { type: "drop_database", name, session }
+        const { database: name, wish, drop: number } = message;
+        const { refusal, orderedEpoch: epoch } = this.#owner.step(
+          typeof number === "number"
+            ? { type: "drop_database", name, number, session }
             : { type: "create_database", order: databaseOrderOf(message), ifAbsent: true, session },
         );
-        // It may have been asked for twice.
-        if (refusal !== undefined && refusal.code !== "no_database") {
-          this.#log.warn("the databases cannot be changed", { error: refusal.message });
-        }
+        if (refusal !== undefined) {
+          const { code, message: why } = refusal;
+          peer.send({ req_type: "database_decided", wish, code, message: why });
+        } else if (epoch > 0) peer.send({ req_type: "database_decided", wish, epoch });
         return;
       }
       case "leave":

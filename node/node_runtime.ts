@@ -16,6 +16,7 @@ import {
   withoutDatabase,
 } from "../shared/cluster/databases.ts";
 import { failureOf, invariant, isDamage, KvError } from "../shared/base/errors.ts";
+import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
@@ -301,7 +302,7 @@ export class NodeRuntime {
       requestMetrics: this.#requestMetrics,
       metrics: () => this.metrics(),
       databases: {
-        want: (wish) => this.#wantDatabase(wish),
+        want: (id, wish) => this.#wantDatabase(id, wish),
         ...("standalone" in options.cluster
           ? { change: (change) => this.#changeDatabases(change) }
           : {}),
@@ -482,29 +483,39 @@ export class NodeRuntime {
   }
 
   /** A database is to be made or dropped for a client. */
-  #wantDatabase(wish: DatabaseWish): void {
+  #wantDatabase(id: number, wish: DatabaseWish): void {
     if (this.#session !== undefined) {
       this.#session.send(
-        "drop" in wish ? { req_type: "database_wanted", database: wish.drop, drop: true } : {
-          req_type: "database_wanted",
-          database: wish.make.name,
-          together: wish.make.together,
-          max_keys: wish.make.maxKeys,
-          max_bytes: wish.make.maxBytes,
-        },
+        "drop" in wish
+          ? {
+            req_type: "database_wanted",
+            wish: id,
+            database: wish.drop.name,
+            drop: wish.drop.number,
+          }
+          : {
+            req_type: "database_wanted",
+            wish: id,
+            database: wish.make.name,
+            together: wish.make.together,
+            max_keys: wish.make.maxKeys,
+            max_bytes: wish.make.maxBytes,
+          },
       );
       return;
     }
     this.#changeDatabases((databases) => {
       if ("drop" in wish) {
-        const isThere = findDatabase(databases, wish.drop) !== undefined;
-        return isThere ? withoutDatabase(databases, wish.drop) : databases;
+        const { name, number } = wish.drop;
+        const isThere = findDatabase(databases, name)?.number === number;
+        return isThere ? withoutDatabase(databases, name) : databases;
       }
       const isThere = findDatabase(databases, wish.make.name) !== undefined;
       return isThere ? databases : withDatabase(databases, wish.make);
-    }).catch((error) => {
-      this.#log.warn("the databases cannot be changed", { error: failureOf(error).message });
-    });
+    }).then(
+      () => this.server.databases.onDecided(id, this.node.map()?.epoch ?? 0),
+      (error) => this.server.databases.onDecided(id, failureOf(error)),
+    );
   }
 
   /**
@@ -619,6 +630,16 @@ export class NodeRuntime {
         onHeartbeatAck: (ack) => heartbeats.onSessionAck(ack),
         onSecurity: (message) => membership?.onSecurity(message),
         onCertificate: (message) => membership?.onCertificate(message),
+        onDatabaseDecided: ({ wish, epoch, code, message }) =>
+          this.server.databases.onDecided(
+            wish,
+            epoch ??
+              fromErrorReply({
+                req_type: "error",
+                code: code ?? "unavailable",
+                message: message ?? "",
+              }),
+          ),
         onDown: () => {
           heartbeats.onSessionDown();
           this.#onSessionDown();

@@ -333,9 +333,11 @@ export class ClusterController {
     const { session } = input;
     if (session !== undefined && this.#state.memberOf(session) === undefined) return;
     try {
-      const isThere = input.type === "create_database" && input.ifAbsent &&
-        findDatabase(databases, input.order.name) !== undefined;
-      if (isThere) return this.#out.answer({ orderedEpoch: publisher.decidedEpoch });
+      const isDone = input.type === "create_database"
+        ? input.ifAbsent && findDatabase(databases, input.order.name) !== undefined
+        : input.number !== undefined &&
+          findDatabase(databases, input.name)?.number !== input.number;
+      if (isDone) return this.#out.answer({ orderedEpoch: publisher.decidedEpoch });
       const orderedEpoch = this.#state.setDatabases(
         input.type === "create_database"
           ? withDatabase(databases, input.order)

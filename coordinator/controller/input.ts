@@ -76,5 +76,13 @@ export type Input =
     readonly ifAbsent: boolean;
     readonly session?: SessionId;
   }
-  /** A database is to be dropped. What it holds is gone at once; its rows are deleted in time. `session`: as above. */
-  | { readonly type: "drop_database"; readonly name: string; readonly session?: SessionId };
+  /**
+   * A database is to be dropped. What it holds is gone at once; its rows are deleted in time. `session`: as above; then it
+   * is the one with this number, and if that is not there any more, it will do.
+   */
+  | {
+    readonly type: "drop_database";
+    readonly name: string;
+    readonly number?: number;
+    readonly session?: SessionId;
+  };

@@ -105,6 +105,8 @@ export interface SessionOptions {
   onSecurity?(message: Message<"security">): void;
   /** The next certificate. */
   onCertificate?(message: Message<"certificate">): void;
+  /** What has come of a wish to make or drop a database. */
+  onDatabaseDecided?(message: Message<"database_decided">): void;
   /** The session has broken; it tries to get another one. */
   onDown(): void;
   /** The coordinator has let the node go. */
@@ -348,6 +350,8 @@ export class CoordinatorSession {
         return this.#options.onSecurity?.(message);
       case "certificate":
         return this.#options.onCertificate?.(message);
+      case "database_decided":
+        return this.#options.onDatabaseDecided?.(message);
       case "left":
         if (this.#leaving !== "no") this.#options.onLeft();
         return;

@@ -1,6 +1,8 @@
 /**
  * Has databases made and dropped for the clients of this node, by whoever keeps the list: the coordinator, or this node
- * if it is a cluster by itself. An order is carried out when the node follows a map that shows it.
+ * if it is a cluster by itself. An order has been carried out when the keeper has told the epoch of the map that shows it,
+ * and the node follows that map or a later one: earlier ones, which the node may just be reading, show how things were
+ * before the order, perhaps another database of that name.
  *
  * Invariant: each call is answered once, within DATABASE_WAIT_MS.
  *
@@ -24,14 +26,14 @@ import type { Clock, Timer } from "../../shared/platform/clock.ts";
 /** What the keeper of the list is asked for. */
 export type DatabaseWish =
   | { readonly make: DatabaseOrder }
-  | { readonly drop: string };
+  | { readonly drop: DatabaseInfo };
 
 /** What it needs. */
 export interface DirectoryPorts {
   readonly clock: Clock;
   map(): ClusterMap | undefined;
-  /** Asks for it. It will be in a later map; or nothing comes of it. */
-  want(wish: DatabaseWish): void;
+  /** Asks for it; {@linkcode DatabaseDirectory.onDecided} is told what came of it, or nothing comes of it. */
+  want(id: number, wish: DatabaseWish): void;
 }
 
 /** Takes the database; undefined for `default`. */
@@ -39,18 +41,20 @@ type Done = (outcome: DatabaseInfo | KvError | undefined) => void;
 
 /** A wish that no map has fulfilled yet. */
 interface Waiting {
+  readonly id: number;
   readonly wish: DatabaseWish;
   readonly untilMs: number;
-  /** The outcome, if the list shows it. */
-  readonly outcomeOf: (databases: DatabaseList | undefined) => DatabaseInfo | undefined;
   readonly done: Done;
+  /** Maps from this epoch on show what came of it; undefined until that is told. */
+  epoch: number | undefined;
   timer: Timer;
 }
 
 /** The databases as one node knows them. */
 export class DatabaseDirectory {
   readonly #ports: DirectoryPorts;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Map<number, Waiting>();
+  #wishes = 0;
   #closed = false;
 
   constructor(ports: DirectoryPorts) {
@@ -84,7 +88,7 @@ export class DatabaseDirectory {
       if (!(error instanceof KvError)) throw error;
       return done(error);
     }
-    this.#want({ make: order }, (databases) => findDatabase(databases, order.name), done);
+    this.#want({ make: order }, done);
   }
 
   /** Drops a database. `done` gets it as it was, or `no_database`, `bad_request`, `unavailable`. */
@@ -96,37 +100,61 @@ export class DatabaseDirectory {
       if (!(error instanceof KvError)) throw error;
       return done(error);
     }
-    const { number } = before;
-    const isGone = (databases: DatabaseList | undefined) =>
-      findDatabase(databases, name)?.number === number ? undefined : before;
-    this.#want({ drop: name }, isGone, done);
+    this.#want({ drop: before }, done);
   }
 
   /** There is a new map. */
-  onMap({ databases }: ClusterMap): void {
-    for (const waiting of this.#waiting) {
-      const outcome = waiting.outcomeOf(databases);
-      if (outcome !== undefined) this.#end(waiting, outcome);
-    }
+  onMap(map: ClusterMap): void {
+    for (const waiting of this.#waiting.values()) this.#look(waiting, map);
+  }
+
+  /**
+   * The keeper of the list has done what was wanted.
+   *
+   * @param outcome the epoch of the map that shows it, or why nothing was done
+   */
+  onDecided(id: number, outcome: number | KvError): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    if (outcome instanceof KvError) return this.#end(waiting, outcome);
+    // The first answer: a wish that was repeated may have been fulfilled, and undone by somebody, before the second.
+    waiting.epoch ??= outcome;
+    const map = this.#ports.map();
+    if (map !== undefined) this.#look(waiting, map);
   }
 
   close(): void {
     this.#closed = true;
-    for (const waiting of this.#waiting) this.#end(waiting, unavailable());
+    for (const waiting of this.#waiting.values()) this.#end(waiting, unavailable());
   }
 
-  #want(wish: DatabaseWish, outcomeOf: Waiting["outcomeOf"], done: Done): void {
+  #look(waiting: Waiting, { epoch, databases }: ClusterMap): void {
+    const { wish } = waiting;
+    if (waiting.epoch === undefined || epoch < waiting.epoch) return;
+    const found = findDatabase(databases, "drop" in wish ? wish.drop.name : wish.make.name);
+    const outcome = "make" in wish
+      ? found
+      : found?.number === wish.drop.number
+      ? undefined
+      : wish.drop;
+    if (outcome !== undefined) return this.#end(waiting, outcome);
+    // Who decided it was not the coordinator any more, or somebody has undone it at once: it is asked for again.
+    waiting.epoch = undefined;
+  }
+
+  #want(wish: DatabaseWish, done: Done): void {
     if (this.#closed) return done(unavailable());
     const { clock } = this.#ports;
     const waiting: Waiting = {
+      id: ++this.#wishes,
       wish,
+      epoch: undefined,
       untilMs: clock.monotonicMs() + DATABASE_WAIT_MS,
-      outcomeOf,
       done,
       timer: clock.setTimer(DATABASE_ASK_MS, () => this.#askAgain(waiting)),
     };
-    this.#waiting.add(waiting);
-    this.#ports.want(wish);
+    this.#waiting.set(waiting.id, waiting);
+    this.#ports.want(waiting.id, wish);
   }
 
   /** The coordinator's session may have ended meanwhile. */
@@ -134,11 +162,11 @@ export class DatabaseDirectory {
     const { clock } = this.#ports;
     if (clock.monotonicMs() >= waiting.untilMs) return this.#end(waiting, unavailable());
     waiting.timer = clock.setTimer(DATABASE_ASK_MS, () => this.#askAgain(waiting));
-    this.#ports.want(waiting.wish);
+    if (waiting.epoch === undefined) this.#ports.want(waiting.id, waiting.wish);
   }
 
   #end(waiting: Waiting, outcome: DatabaseInfo | KvError): void {
-    if (!this.#waiting.delete(waiting)) return;
+    if (!this.#waiting.delete(waiting.id)) return;
     waiting.timer.cancel();
     waiting.done(outcome);
   }

@@ -108,7 +108,7 @@ export interface NodeServerOptions {
   /** How databases are made. Absent: there is `default` alone. */
   readonly databases?: {
     /** Asks whoever keeps the list; what comes of it is in a later map. */
-    want(wish: DatabaseWish): void;
+    want(id: number, wish: DatabaseWish): void;
     /** Changes the list, if this node is a cluster by itself. */
     change?(change: (databases: DatabaseList) => DatabaseList): Promise<void>;
   };
@@ -172,7 +172,7 @@ export class NodeServer {
     this.databases = new DatabaseDirectory({
       clock: deps.clock,
       map: () => options.node.map(),
-      want: (wish) => options.databases?.want(wish),
+      want: (id, wish) => options.databases?.want(id, wish),
     });
     const access = options.security?.access ?? options.access;
     if (access !== undefined) {

@@ -28,6 +28,7 @@ import { badRequest } from "../operations/operation.ts";
 import { toErrorReply } from "../wire/error_reply.ts";
 import type { KeyRequest, Message, PlainRequest, Reply } from "../wire/messages.ts";
 import type { WatchedEvent, WatchRequest } from "../watch/watch_event.ts";
+import type { WatchSelection } from "../watch/watch_selection.ts";
 import type { CountRequest, Database, ScanPage, ScanRequest, Watch } from "./database.ts";
 
 /** A database by its name. */
@@ -120,12 +121,7 @@ export class Keyspace implements Database {
     }
     const prefix = this.#prefix();
     if (prefix === undefined) throw noDatabase(this.name);
-    const { keys = [], prefixes = [] } = request;
-    const inner = this.#inner.watch({
-      ...request,
-      keys: keys.map((key) => prefix + key),
-      prefixes: prefixes.map((begins) => prefix + begins),
-    });
+    const inner = this.#inner.watch({ ...request, ...storedSelection(request, prefix) });
     return {
       next: (done) =>
         inner.next((events) =>
@@ -172,7 +168,19 @@ export class Keyspace implements Database {
   }
 }
 
-function userEvent(event: WatchedEvent): WatchedEvent {
+/** A selection of a user's keys with what stands before them in store. */
+export function storedSelection(
+  { keys, prefixes }: WatchSelection,
+  prefix: string,
+): { keys: string[]; prefixes: string[] } {
+  // JSON null stands for an absent field.
+  const stored = (texts: readonly string[] | null | undefined) =>
+    (texts ?? []).map((text) => prefix + text);
+  return { keys: stored(keys), prefixes: stored(prefixes) };
+}
+
+/** An event as the database's user has it. */
+export function userEvent(event: WatchedEvent): WatchedEvent {
   const { entry } = event;
   if (entry === undefined) return event;
   const shown = { ...entry, key: userKeyOf(entry.key) };

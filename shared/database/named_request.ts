@@ -8,7 +8,7 @@ import type { ClusterMap } from "../cluster/cluster_map.ts";
 import { DEFAULT_DATABASE, demandDatabase, keyPrefixOf } from "../cluster/databases.ts";
 import { OPERATIONS } from "../operations/table.ts";
 import type { KeyRequest, Message, ReplyTo, Request } from "../wire/messages.ts";
-import { storedBounds, storedRequest, userReply } from "./keyspace.ts";
+import { storedBounds, storedRequest, storedSelection, userReply } from "./keyspace.ts";
 
 type Ranged = Message<"scan" | "count" | "delete_matching">;
 
@@ -32,13 +32,22 @@ export function namedRequest<R extends Request>(
   if (typeof name !== "string") return undefined;
   const { req_type: type } = request;
   const isRanged = type === "scan" || type === "count" || type === "delete_matching";
+  const isWatch = type === "watch";
   const isOfKey = Object.hasOwn(OPERATIONS, type) || type === "get_nodes_for_key";
-  if (!isRanged && !isOfKey) return undefined;
+  if (!isRanged && !isWatch && !isOfKey) return undefined;
   const { database: _, ...plain } = request as R & { database?: string };
   if (name === DEFAULT_DATABASE) {
     return { request: plain as unknown as R, replyTo: (reply) => reply };
   }
   const prefix = keyPrefixOf(demandDatabase(map?.databases, name));
+  if (isWatch) {
+    const { keys, prefixes } = plain as Message<"watch">;
+    // Its events have the user's keys already.
+    return {
+      request: { ...plain, ...storedSelection({ keys, prefixes }, prefix) } as unknown as R,
+      replyTo: (reply) => reply,
+    };
+  }
   if (isRanged) {
     const stored = storedBounds(plain as unknown as Ranged, prefix);
     const { after } = stored as { after?: string };

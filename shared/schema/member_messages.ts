@@ -91,6 +91,16 @@ export const MEMBER_MESSAGES = {
   }),
   left: message(1, "push", {}),
   /**
+   * What has come of `database_wanted`: the maps from this epoch on show it, or why nothing was done. A node may be some
+   * maps behind, so what it knows itself says nothing of it.
+   */
+  database_decided: message(1, "push", {
+    wish: uint,
+    epoch: optional(uint),
+    code: optional(text),
+    message: optional(text),
+  }),
+  /**
    * Register again: the coordinator does not know this node as a live member, or wants to know what it
    * holds by now.
    */
@@ -179,13 +189,17 @@ export const MEMBER_MESSAGES = {
    * of them have been counted; and `databases`, an array of [number, keys, bytes].
    */
   database_usage: message(1, "request", {}),
-  /** For a node's clients: make a database if it is not there, or drop it if it is. */
+  /**
+   * For a node's clients: make a database if it is not there; or drop the one with this number, if it is still there.
+   * `wish` is the node's name for it; it is asked again until it is answered, by `database_decided`.
+   */
   database_wanted: message(1, "member", {
+    wish: uint,
     database: text,
     together: optional(flag),
     max_keys: optional(positiveUint),
     max_bytes: optional(positiveUint),
-    drop: optional(flag),
+    drop: optional(positiveUint),
   }),
 
   /**

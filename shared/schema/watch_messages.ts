@@ -32,6 +32,8 @@ export const WATCH_MESSAGES = {
    */
   watch: message(1, "request", {
     ...selection,
+    /** Of which database; default: `default`. */
+    database: optional(text),
     /** Begin with the entries that are there. */
     snapshot: optional(flag),
     /** Begin where another watch of the same keys was. */

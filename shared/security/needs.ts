@@ -366,6 +366,7 @@ export const ENDPOINT_NEEDS: Readonly<Record<string, Need>> = {
   "POST /db/{database}": "login",
   "POST /db/{database}/snapshot_read": "requests",
   "POST /db/{database}/atomic_write": "requests",
+  "GET /db/{database}/watch": { selection: ["read"] },
   "POST /db/{database}/watch": "requests",
   "POST /op/put": "requests",
   "POST /op/update": "requests",

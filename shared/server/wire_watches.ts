@@ -4,6 +4,7 @@
  * @module
  */
 import type { Database } from "../database/database.ts";
+import { userEvent } from "../database/keyspace.ts";
 import { KvError } from "../base/errors.ts";
 import { changeDocument, type WatchedEvent } from "../watch/watch_event.ts";
 import type { Connection } from "../wire/connection.ts";
@@ -61,7 +62,7 @@ function clientOf(connection: Connection): WatchClient {
       return connection.queuedBytes;
     },
     tell(id, events) {
-      for (const event of events) connection.send(eventMessage(id, event));
+      for (const event of events) connection.send(eventMessage(id, userEvent(event)));
       connection.flush();
     },
     tellEnd(id, { code, message }) {

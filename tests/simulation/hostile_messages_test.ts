@@ -168,6 +168,7 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   databases: { ...REQUEST, user: ["answered", "answered"] },
   database_usage: { ...REQUEST, passing: "answered" },
   database_wanted: REPORT,
+  database_decided: NEVER,
   security: NEVER,
   // The authority of a simulated cluster signs nothing.
   renew_certificate: { ...NEVER, member: "corrupt" },

@@ -20,7 +20,7 @@ import { getMetrics } from "./metrics_endpoint.ts";
 import { getHealth, getLiveness, getReadiness } from "./health_endpoints.ts";
 import { operationRoutes } from "./operation_endpoints.ts";
 import { openApiEndpoint } from "./openapi.ts";
-import { getWatch } from "./watch_endpoint.ts";
+import { getDatabaseWatch, getWatch } from "./watch_endpoint.ts";
 import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
 
 /** The part before the key in the path of a key. */
@@ -69,7 +69,7 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   },
   "/db/{database}/snapshot_read": { POST: readDenoKv },
   "/db/{database}/atomic_write": { POST: writeDenoKv },
-  "/db/{database}/watch": { POST: watchDenoKv },
+  "/db/{database}/watch": { GET: getDatabaseWatch, POST: watchDenoKv },
   ...operationRoutes(),
   "/openapi.json": { GET: openApiEndpoint(() => ROUTES) },
 };

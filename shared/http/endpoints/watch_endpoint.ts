@@ -14,7 +14,7 @@ import { WRITE_STALL_TIMEOUT_MS } from "../../limits/admission.ts";
 import { SSE_RETRY_MS } from "../../limits/http.ts";
 import { changeDocument, type WatchedEvent } from "../../watch/watch_event.ts";
 import { flagParameter, textParameter, textsParameter } from "../protocol/parameters.ts";
-import { endpoint, type Services } from "./endpoint.ts";
+import { type Endpoint, endpoint, type Services } from "./endpoint.ts";
 
 const LAST_EVENT_ID = "Last-Event-ID";
 
@@ -49,6 +49,14 @@ export const getWatch = endpoint({
     });
   },
 });
+
+/** The same of one database, whose name stands in the place of a key. */
+export const getDatabaseWatch: Endpoint = {
+  ...getWatch,
+  id: "watchKeysOfDatabase",
+  run: (call, query) =>
+    getWatch.run({ ...call, services: call.services.inDatabase(call.key) }, query),
+};
 
 function eventStream(
   watch: Watch,

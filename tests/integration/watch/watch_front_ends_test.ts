@@ -92,6 +92,64 @@ Deno.test("watch: keys that are not UTF-8 are watched, by their bytes, and told 
   }
 });
 
+Deno.test("watch: of a named database, at every front end, and nothing of others", async () => {
+  await using cluster = await TestCluster.start(SPREAD);
+  await using kv = await cluster.connect();
+  const prefix = "w:";
+  for (const name of ["orders", "others"]) {
+    const made = await cluster.ask("coordinator", { req_type: "database_create", database: name });
+    assertEquals(made.req_type, "result", JSON.stringify(made));
+  }
+  const [orders, others] = [kv.database("orders"), kv.database("others")];
+  await orders.put("w:old", "before");
+  await using library = new LibraryWatching(orders, { prefix, snapshot: true }).start();
+  await using http = new HttpWatching(
+    () => cluster.nodeHttpAddress(0),
+    "prefix=w:&snapshot",
+    "/db/orders/watch",
+  ).start();
+  await using wire = new WireWatching(cluster.nodeAddress(1), {
+    database: "orders",
+    prefixes: [prefix],
+    snapshot: true,
+  }).start();
+  await using byDefault = new HttpWatching(() => cluster.nodeHttpAddress(0), "prefix=").start();
+  for (const watching of [library, http, wire, byDefault]) await watching.untilLine("level");
+  await others.put("w:a", "of others");
+  await kv.put("w:a", "of default");
+  await orders.put("x", "elsewhere");
+  await orders.put("w:a", "1");
+  await orders.delete("w:a");
+  await orders.put("w:end", "1");
+  await kv.put("w:end", "of default");
+  await byDefault.untilLine("put w:end of default");
+  for (const watching of [library, http, wire]) {
+    await watching.untilLine("put w:end 1");
+    await watching.untilLine("delete w:a");
+    const lines = watching.lines.filter((line) => !/^(level|progress)/.test(line));
+    // Of one key in order; of several as they come.
+    assertEquals(
+      lines.toSorted(),
+      ["delete w:a", "put w:a 1", "put w:end 1", "put w:old before"],
+      watching.name,
+    );
+  }
+  assertEquals(byDefault.lines.filter((line) => line.startsWith("put")).toSorted(), [
+    "put w:a of default",
+    "put w:end of default",
+  ]);
+  const { host, port } = cluster.nodeHttpAddress(0);
+  const response = await fetch(`http://${host}:${port}/db/nowhere/watch?prefix=`);
+  assertEquals([response.status, (await response.json()).code], [404, "no_database"]);
+  const refused = await cluster.ask(0, {
+    req_type: "watch",
+    id: 1,
+    database: "nowhere",
+    prefixes: [""],
+  });
+  assertEquals(refused.code, "no_database");
+});
+
 Deno.test("watch: a token goes on at another front end and another node, and misses nothing", async () => {
   await using cluster = await TestCluster.start(SPREAD);
   await using kv = await cluster.connect();

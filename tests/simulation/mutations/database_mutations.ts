@@ -55,6 +55,26 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     test: DATABASES_TEST,
   },
   {
+    name: "databases: a map of before an order is taken for what came of it",
+    file: "node/server/database_directory.ts",
+    edits: [[
+      "waiting.epoch === undefined || epoch < waiting.epoch",
+      "epoch < (waiting.epoch ?? 0)",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_directory_test.ts",
+  },
+  {
+    name: "databases: an order to drop one drops a later one of that name",
+    file: "coordinator/controller/cluster_controller.ts",
+    edits: [[
+      "findDatabase(databases, input.name)?.number !== input.number",
+      "findDatabase(databases, input.name) === undefined",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/controller/databases_of_nodes_test.ts",
+  },
+  {
     name: "databases: a scan of the default one ends before the rows of the others",
     file: "shared/cluster/databases.ts",
     edits: [["then: hasRest ? PAST_NAMED : undefined", "then: hasRest ? undefined : undefined"]],

@@ -158,20 +158,22 @@ export class LibraryWatching extends Watching {
 export class HttpWatching extends Watching {
   readonly #address: () => Address;
   readonly #query: string;
+  readonly #path: string;
   readonly #abort = new AbortController();
   connections = 0;
 
   /** @param address asked before each connection */
-  constructor(address: () => Address, query: string) {
+  constructor(address: () => Address, query: string, path = "/watch") {
     super("http");
     this.#address = address;
     this.#query = query;
+    this.#path = path;
   }
 
   protected override async connection(): Promise<void> {
     const { host, port } = this.#address();
     const { token } = this;
-    const response = await fetch(`http://${host}:${port}/watch?${this.#query}`, {
+    const response = await fetch(`http://${host}:${port}${this.#path}?${this.#query}`, {
       headers: token === undefined ? {} : { "last-event-id": token },
       signal: this.#abort.signal,
     });

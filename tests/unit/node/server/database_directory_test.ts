@@ -1,0 +1,107 @@
+/**
+ * Databases that are made and dropped through a node, which may be some maps behind.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import {
+  DatabaseDirectory,
+  type DatabaseWish,
+} from "../../../../node/server/database_directory.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
+import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
+import type { DatabaseInfo } from "../../../../shared/cluster/databases.ts";
+import { DATABASE_ASK_MS, DATABASE_WAIT_MS } from "../../../../shared/limits/cluster.ts";
+import { ManualClock } from "../../../support/doubles/manual_clock.ts";
+
+function mapOf(epoch: number, ...list: readonly (readonly [name: string, number: number])[]) {
+  const databases = list.map(([name, number]) => ({ name, number }));
+  const next = 1 + Math.max(0, ...list.map(([, number]) => number));
+  return { epoch, databases: { next, list: databases } } as unknown as ClusterMap;
+}
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly wants: [id: number, wish: DatabaseWish][] = [];
+  readonly outcomes: (DatabaseInfo | KvError | undefined)[] = [];
+  map: ClusterMap;
+  readonly directory: DatabaseDirectory;
+
+  constructor(map: ClusterMap) {
+    this.map = map;
+    this.directory = new DatabaseDirectory({
+      clock: this.clock,
+      map: () => this.map,
+      want: (id, wish) => this.wants.push([id, wish]),
+    });
+  }
+
+  follow(map: ClusterMap): void {
+    this.map = map;
+    this.directory.onMap(map);
+  }
+
+  get codes(): (string | number | undefined)[] {
+    return this.outcomes.map((one) => one instanceof KvError ? one.code : one?.number);
+  }
+}
+
+Deno.test("DatabaseDirectory.create: a database of that name in a map of before is not the one that is made", () => {
+  const bench = new Bench(mapOf(1));
+  bench.directory.create({ name: "orders" }, (outcome) => bench.outcomes.push(outcome));
+  assertEquals(bench.wants.map(([, wish]) => wish), [{ make: { name: "orders" } }]);
+  const [[id] = [0]] = bench.wants;
+  // Somebody had made it, and has dropped it; this node reads of that only now.
+  bench.follow(mapOf(2, ["orders", 6]));
+  assertEquals(bench.outcomes, []);
+  bench.directory.onDecided(id, 4);
+  bench.follow(mapOf(3));
+  assertEquals(bench.outcomes, []);
+  bench.follow(mapOf(4, ["orders", 7]));
+  assertEquals(bench.codes, [7]);
+  bench.directory.close();
+});
+
+Deno.test("DatabaseDirectory.drop: is about the database that the node knows, and no later one of that name", () => {
+  const bench = new Bench(mapOf(2, ["orders", 6]));
+  bench.directory.drop("orders", (outcome) => bench.outcomes.push(outcome));
+  const [[id, wish] = [0, undefined]] = bench.wants;
+  assert(wish !== undefined && "drop" in wish);
+  assertEquals(wish.drop.number, 6);
+  // It was dropped by somebody else, and made anew.
+  bench.directory.onDecided(id, 4);
+  bench.follow(mapOf(4, ["orders", 7]));
+  assertEquals(bench.codes, [6]);
+  bench.directory.drop("nobody", (outcome) => bench.outcomes.push(outcome));
+  assertEquals(bench.codes, [6, "no_database"]);
+  bench.directory.close();
+});
+
+Deno.test("DatabaseDirectory: what was decided by a coordinator that was none any more is asked for again", () => {
+  const bench = new Bench(mapOf(2, ["orders", 6]));
+  bench.directory.drop("orders", (outcome) => bench.outcomes.push(outcome));
+  const [[id] = [0]] = bench.wants;
+  bench.directory.onDecided(id, 3);
+  // The map of this epoch is another coordinator's.
+  bench.follow(mapOf(3, ["orders", 6]));
+  assertEquals(bench.outcomes, []);
+  bench.clock.advance(DATABASE_ASK_MS);
+  assertEquals(bench.wants.length, 2);
+  bench.directory.onDecided(id, 4);
+  bench.follow(mapOf(4));
+  assertEquals(bench.codes, [6]);
+  bench.directory.close();
+});
+
+Deno.test("DatabaseDirectory: a refusal is told, and nobody waits for ever", () => {
+  const bench = new Bench(mapOf(1));
+  const done = (outcome: DatabaseInfo | KvError | undefined) => bench.outcomes.push(outcome);
+  bench.directory.create({ name: "orders" }, done);
+  bench.directory.onDecided(1, new KvError("overloaded", "there are too many"));
+  bench.directory.onDecided(1, 2);
+  bench.directory.create({ name: "others" }, done);
+  bench.clock.advance(DATABASE_WAIT_MS + DATABASE_ASK_MS);
+  bench.directory.create({ name: "last" }, done);
+  bench.directory.close();
+  assertEquals(bench.codes, ["overloaded", "unavailable", "unavailable"]);
+});
