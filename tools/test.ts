@@ -29,13 +29,14 @@ interface Group {
 const GROUPS: readonly Group[] = [
   // All of it: a browser's driver reads files of the system that only this permits.
   { name: "integration", flags: ["--allow-all"], parts: 4 },
-  { name: "unit", flags: ["--parallel"] },
-  { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
-  { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
-  { name: "regression", flags: WITH_PROCESSES },
+  // One thread for minutes: not to be left for the end.
   { name: "simulation", flags: [] },
   // The smoke test beside it tests what `deno task build` has made, whenever that was.
   { name: "binaries", flags: WITH_PROCESSES, path: "binaries/compiled_cluster_test.ts" },
+  { name: "regression", flags: WITH_PROCESSES },
+  { name: "unit", flags: ["--parallel"] },
+  { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
+  { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
 ];
 
 /** How many groups run at a time. With more, tests of real processes would wait for each other's processor. */
