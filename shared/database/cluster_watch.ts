@@ -315,6 +315,8 @@ export class ClusterWatch implements Watch {
     const again = () => {
       this.#refreshing = false;
       if (this.#closed) return;
+      // Of all that were refused so far; one timer is enough.
+      this.#retryTimer?.cancel();
       this.#retryTimer = this.#deps.clock.setTimer(this.#retryMs(), () => this.#ask());
     };
     this.#deps.router.refresh().then(again, (error: unknown) => {

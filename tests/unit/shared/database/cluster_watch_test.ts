@@ -241,6 +241,19 @@ Deno.test("ClusterWatch: a node that does not serve a partition is asked again f
   assertEquals(bench.clock.timers, 0);
 });
 
+Deno.test("ClusterWatch: closed, it leaves no timer, however many nodes have refused it", async () => {
+  const bench = new Bench();
+  const { watch } = bench.watch({ prefixes: [""] });
+  await bench.clock.run(1);
+  for (const node of [A, B]) {
+    for (const { done } of bench.take(node)) done(errorReply("unavailable", "not now"));
+    await bench.clock.run(0);
+  }
+  assertEquals(bench.refreshes, 2);
+  watch.close();
+  assertEquals(bench.clock.timers, 0);
+});
+
 Deno.test("ClusterWatch: reset drops what was not given, and everything is asked for anew (rule V8)", async () => {
   const bench = new Bench();
   const watching = bench.watch({ prefixes: [""], snapshot: true });
