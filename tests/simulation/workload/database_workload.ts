@@ -8,6 +8,8 @@
  */
 import type { KvClient } from "../../../client/mod.ts";
 import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
+import type { DatabaseInfo } from "../../../shared/cluster/databases.ts";
+import { DATABASE_WAIT_MS } from "../../../shared/limits/cluster.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 import type { DatabaseDirectory } from "../../../node/server/database_directory.ts";
 import type { WorkloadClient } from "./workload.ts";
@@ -17,6 +19,8 @@ const PAUSE_MS_MAX = 600;
 const TIMEOUT_MS = 8_000;
 /** Of 100 steps, this many drop the database. */
 const DROP_PERCENT = 4;
+/** A node that lives has answered an order by then. */
+const ANSWER_MS_MAX = DATABASE_WAIT_MS + 1_000;
 /** Errors after which a write may have happened, also later. All others promise that it has not. */
 const UNKNOWN: ReadonlySet<ErrorCode> = new Set(["outcome_unknown", "reply_not_kept", "internal"]);
 
@@ -147,37 +151,42 @@ export class DatabaseWorkload {
     }
   }
 
-  #make(used: Used): Promise<void> {
-    const directory = this.#deps.directory();
+  async #make(used: Used): Promise<void> {
     const { name, together } = used;
-    return new Promise((resolve) => {
-      if (directory === undefined) return resolve();
-      directory.create({ name, ...(together ? { together } : {}) }, (outcome) => {
-        if (outcome === undefined || outcome instanceof KvError) used.rename();
-        else {
-          if (outcome.number <= this.#numbers) {
-            this.#fail(`the number ${outcome.number} of ${name} was given before`);
-          }
-          this.#numbers = Math.max(this.#numbers, outcome.number);
-          used.number = outcome.number;
-          this.done.made++;
-        }
-        resolve();
-      });
-    });
+    const outcome = await this.#ordered((directory, done) =>
+      directory.create({ name, ...(together ? { together } : {}) }, done)
+    );
+    if (outcome === undefined || outcome instanceof KvError) return used.rename();
+    if (outcome.number <= this.#numbers) {
+      this.#fail(`the number ${outcome.number} of ${name} was given before`);
+    }
+    this.#numbers = Math.max(this.#numbers, outcome.number);
+    used.number = outcome.number;
+    this.done.made++;
   }
 
-  #drop(used: Used): Promise<void> {
+  async #drop(used: Used): Promise<void> {
+    const outcome = await this.#ordered((directory, done) => directory.drop(used.name, done));
+    if (outcome === undefined || outcome instanceof KvError) return used.rename();
+    used.forget();
+    this.done.dropped++;
+  }
+
+  /** What comes of an order by way of some node; undefined if nobody can tell, since the node has died. */
+  #ordered(
+    order: (
+      directory: DatabaseDirectory,
+      done: (outcome: DatabaseInfo | KvError | undefined) => void,
+    ) => void,
+  ): Promise<DatabaseInfo | KvError | undefined> {
+    const { client } = this.#deps;
     const directory = this.#deps.directory();
     return new Promise((resolve) => {
-      if (directory === undefined) return resolve();
-      directory.drop(used.name, (outcome) => {
-        if (outcome === undefined || outcome instanceof KvError) used.rename();
-        else {
-          used.forget();
-          this.done.dropped++;
-        }
-        resolve();
+      if (directory === undefined) return resolve(undefined);
+      const timer = client.clock.setTimer(ANSWER_MS_MAX, () => resolve(undefined));
+      order(directory, (outcome) => {
+        timer.cancel();
+        resolve(outcome);
       });
     });
   }
