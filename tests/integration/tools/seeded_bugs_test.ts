@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { mutate, type Mutation } from "../../simulation/mutations/mutation.ts";
 import { MUTATIONS } from "../../simulation/mutations/mutations.ts";
+import { REGISTER_MUTATIONS } from "../../simulation/mutations/register_mutations.ts";
 import { findMutation, type Unseeded } from "../../simulation/mutations/mutation_run.ts";
 
 const SAMPLE_SEEDS_MAX = 3;
@@ -25,6 +26,16 @@ Deno.test("mutate says which mistake has no place any more", () => {
 
 /** What the code as it is does with a seed: the same for all of them. */
 const unseeded: Unseeded = new Map();
+
+Deno.test("the seeds that have found mistakes before are those of mistakes that are in the list", async () => {
+  const file = new URL("../../simulation/mutations/found_seeds.json", import.meta.url);
+  const known: Record<string, number> = JSON.parse(await Deno.readTextFile(file));
+  for (const [name, seed] of Object.entries(known)) {
+    const mutation = [...MUTATIONS, ...REGISTER_MUTATIONS].find((one) => one.name === name);
+    assert(mutation !== undefined, `${name} is in no list any more`);
+    assert(seed > 1 && seed <= mutation.seedsMax, `${name}: ${seed} of ${mutation.seedsMax}`);
+  }
+});
 
 for (const name of SAMPLE) {
   Deno.test(`the simulation finds within ${SAMPLE_SEEDS_MAX} seeds: ${name}`, async () => {

@@ -77,7 +77,8 @@ async function main(args: string[]): Promise<number> {
   };
   await Promise.all(Array.from({ length: Number(flags.jobs) }, work));
   if (flags.remember) {
-    const names = Object.keys(known).toSorted();
+    // The first seed is tried first in any case.
+    const names = Object.keys(known).filter((name) => known[name] !== 1).toSorted();
     const text = JSON.stringify(
       Object.fromEntries(names.map((name) => [name, known[name]])),
       null,
