@@ -4,9 +4,9 @@
  * binary and the bundled program (see `self_extracting.ts`). It says which kind it made, and runs each
  * once if it is for this machine, because a wrong stub gives a file as well.
  *
- *     deno task build [--target TRIPLE] [--out dist] [--self-extracting]
+ *     deno task build [--target TRIPLE] [--out dist] [--self-extracting] [--no-check]
  *
- * `--target` is passed to `deno compile`; `DENORT_BIN` in the environment names a runtime stub. An
+ * `--target` and `--no-check` (types) are passed to `deno compile`; `DENORT_BIN` in the environment names a runtime stub. An
  * older version of Deno than the supported one should not touch the lock file: `task --no-lock build`.
  * Uses no package: it must run before anything can be downloaded.
  *
@@ -22,17 +22,28 @@ interface Options {
   readonly target: string | undefined;
   readonly out: string;
   readonly selfExtracting: boolean;
+  readonly checked: boolean;
 }
 
-const USAGE = `usage: deno task build [--target TRIPLE] [--out FOLDER] [--self-extracting]
+const USAGE =
+  `usage: deno task build [--target TRIPLE] [--out FOLDER] [--self-extracting] [--no-check]
 DENORT_BIN in the environment: the runtime stub to put the programs on`;
 
 function parseOptions(args: readonly string[]): Options | undefined {
-  const options = { target: undefined as string | undefined, out: "dist", selfExtracting: false };
+  const options = {
+    target: undefined as string | undefined,
+    out: "dist",
+    selfExtracting: false,
+    checked: SUPPORTED,
+  };
   for (let i = 0; i < args.length; i++) {
     const [name, inline] = splitOnce(args[i] ?? "");
     if (name === "--self-extracting" && inline === undefined) {
       options.selfExtracting = true;
+      continue;
+    }
+    if (name === "--no-check" && inline === undefined) {
+      options.checked = false;
       continue;
     }
     const value = inline ?? args[++i];
@@ -62,7 +73,7 @@ async function compile(program: ProgramSpec, options: Options): Promise<Compiled
       "--quiet",
       "--no-prompt",
       ...LOCK_FLAGS,
-      ...CHECK_FLAGS,
+      ...(options.checked ? [] : ["--no-check"]),
       ...program.permissions,
       ...(options.target === undefined ? [] : ["--target", options.target]),
       "--output",
@@ -85,7 +96,6 @@ async function compile(program: ProgramSpec, options: Options): Promise<Compiled
 /** Lock file and types are those of the supported version of Deno; an older one reads neither. */
 const SUPPORTED = isSupported(Deno.version.deno);
 const LOCK_FLAGS: readonly string[] = SUPPORTED ? [] : ["--no-lock"];
-const CHECK_FLAGS: readonly string[] = SUPPORTED ? [] : ["--no-check"];
 
 /** Why the file is not a working program; undefined if it prints its name and version. */
 async function whyUnfit(program: ProgramSpec, options: Options): Promise<string | undefined> {

@@ -158,7 +158,7 @@ function taskRuns(folder: string): Record<string, TaskRun | LeftOut> {
     },
     client: { words: ["--coordinator=127.0.0.1:1", "--timeout-ms=200", "get", "k"] },
     bench: { words: ["ring", "--quick", `--json=${folder}/bench.json`] },
-    sim: { words: ["--seeds=1", "--from=1"] },
+    sim: { words: ["--seeds=1", "--from=1", "--storm=2"] },
     scenarios: { words: [] },
     // Their work takes minutes.
     build: { words: ["--help"] },
