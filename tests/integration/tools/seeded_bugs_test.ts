@@ -12,9 +12,11 @@ import { findMutation, type Unseeded } from "../../simulation/mutations/mutation
 
 const SAMPLE_SEEDS_MAX = 3;
 
+/** All of them in the storm of all kinds, so that the code as it is runs through it once for all. */
 const SAMPLE = [
-  "batches are not synced",
-  "a node is who it says, whatever its certificate says",
+  "a primary commits before its own disk has the write",
+  "a primary commits without one of its replicas",
+  "a replica acknowledges before its disk has the write",
 ];
 
 Deno.test("mutate says which mistake has no place any more", () => {

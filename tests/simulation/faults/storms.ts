@@ -143,20 +143,6 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false },
     workload: { ...BUSY, hotKeys: 12, coldKeys: 60, hotPercent: 60 },
   },
-  /** As `late`, with more writes that reach one replica and not the other, and clients that read much. */
-  losses: {
-    faults: { ...LATE, rates: { ...NONE.rates, kill: 18, cut: 20, slowLink: 20 } },
-    stormMs: 120_000,
-    shape: { replicationFactor: 3, minInSync: 1, memory: false, expectNodes: 1 },
-    workload: {
-      ...BUSY,
-      hotKeys: 12,
-      pauseMsMax: 40,
-      weakPercent: 60,
-      weights: { read: 75, exists: 0, write: 25, create: 0, update: 0, delete: 0 },
-    },
-    atomic: { pauseMsMax: 8_000 },
-  },
   /** The network falls apart for long enough that both sides have a primary, and clients read at both. */
   halves: {
     faults: {

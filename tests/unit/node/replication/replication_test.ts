@@ -210,6 +210,26 @@ Deno.test("replication: a read from a replica is passed on when the replica cann
   assertEquals(code(await cluster.ask("n2", read)), "not_primary");
 });
 
+Deno.test("replication: a replica does not answer a read from a write that is not committed (rule R4)", async () => {
+  const cluster = await startCluster({ nodes: 3 });
+  await cluster.ask("n1", put("a", "1"));
+  await cluster.run(500);
+  const read = { ...get("a"), consistency: "replica" as const };
+  assertEquals(value(await cluster.ask("n2", read)), "1");
+  // The write waits for n3, and n2 has it.
+  cluster.crash("n3");
+  let acknowledged = false;
+  cluster.node("n1").execute(put("a", "2"), () => void (acknowledged = true));
+  await cluster.run(100);
+  const [entry] = Object.values(await cluster.contents("n2"));
+  assertEquals([entry, acknowledged], ["2", false]);
+  assertEquals(code(await cluster.ask("n2", read)), "not_primary");
+  await cluster.start("n3");
+  await cluster.run(2_000);
+  assertEquals(acknowledged, true);
+  assertEquals(value(await cluster.ask("n2", read)), "2");
+});
+
 Deno.test("replication: everything stopped and started again is all there", async () => {
   const cluster = await startCluster({ nodes: 3 });
   for (let i = 0; i < 50; i++) await cluster.ask("n1", put(`k${i}`, `${i}`));
