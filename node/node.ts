@@ -40,12 +40,7 @@ import {
   type ReplyTo,
   type RoutedRequest,
 } from "../shared/wire/messages.ts";
-import {
-  databaseNumberOf,
-  databaseOfNumber,
-  type DatabaseUsage,
-  whyNotServed,
-} from "../shared/cluster/databases.ts";
+import { databaseNumberOf, type DatabaseUsage, whyNotServed } from "../shared/cluster/databases.ts";
 import type { ReadRange } from "../shared/operations/ranges.ts";
 import type { VersionCheck } from "../shared/operations/transaction.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
@@ -56,7 +51,7 @@ import { ResyncCounts } from "./replication/resync_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { DroppedDatabases } from "./maintenance/dropped_databases.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
-import { DatabaseQuotas, type Growth, growthOf } from "./server/database_quotas.ts";
+import { DatabaseQuotas, type Growth, growthOf, limitedBy } from "./server/database_quotas.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
 import { DiskHealth } from "./maintenance/disk_health.ts";
 import { Compaction } from "./maintenance/compaction.ts";
@@ -412,12 +407,10 @@ export class Node {
     const partition = partitionOf(request.key, map.settings.partitionCount);
     const replica = this.#replicas.get(partition);
     if (replica === undefined) return reply(this.#notPrimary(partition));
-    const database = databaseOfNumber(map.databases, databaseNumberOf(request.key) ?? 0);
-    const hasQuota = database?.maxKeys !== undefined || database?.maxBytes !== undefined;
     // What is a part of a transaction was judged with it.
-    if (database === undefined || !hasQuota || isPartRequest(request) || !replica.primary) {
-      return replica.execute(request, reply);
-    }
+    if (isPartRequest(request) || !replica.primary) return replica.execute(request, reply);
+    const limited = limitedBy(request, map.databases);
+    if (limited.length === 0) return replica.execute(request, reply);
     const find = (key: string) => {
       const home = this.#replicas.get(partitionOf(key, map.settings.partitionCount));
       try {
@@ -428,11 +421,17 @@ export class Node {
         return undefined;
       }
     };
-    const growth = growthOf(request, find, this.#deps.clock.wallMs());
-    this.#quotas.admit(database, growth, request.req_type, (refusal) => {
-      if (refusal === undefined) replica.execute(request, reply);
-      else reply(refusal);
-    });
+    const wallMs = this.#deps.clock.wallMs();
+    const admitNext = (i: number): void => {
+      const database = limited[i];
+      if (database === undefined) return replica.execute(request, reply);
+      const growth = growthOf(request, database.number, find, wallMs);
+      this.#quotas.admit(database, growth, request.req_type, (refusal) => {
+        if (refusal === undefined) admitNext(i + 1);
+        else reply(refusal);
+      });
+    };
+    admitNext(0);
   }
 
   /** A page of a snapshot of a partition, for backups. */

@@ -81,7 +81,7 @@ export class CommandDispatch {
     session.lastCommand = spec;
     server.counted();
     const series = metrics.series("resp", spec.name);
-    const refusal = session.login.whyRefused(spec, session.database.prefix);
+    const refusal = session.login.whyRefused(spec);
     if (refusal !== undefined) {
       session.refuse(refusal);
       metrics.ended(series, beganMs, codeOfText(refusal));

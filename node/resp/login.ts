@@ -30,8 +30,6 @@ const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disa
 const NO_PASSWORD_SET =
   "ERR AUTH <password> called without any password configured for the default user. " +
   "Are you sure your configuration is correct?";
-/** Commands that delete every key. */
-const FLUSHES: ReadonlySet<string> = new Set(["flushall", "flushdb"]);
 /** How a token begins: it may be given in the place of a password. */
 const TOKEN_PREFIX = "kv1.";
 
@@ -79,12 +77,8 @@ export class RespLogin implements CommandLogin {
     return this.#access?.whyRefused(request, this.#principal, this.#remote);
   }
 
-  /**
-   * Why a command may not run, or undefined. What it asks of keys is judged where it asks.
-   *
-   * @param prefix what stands before the keys of the database that is used
-   */
-  whyRefused({ name }: CommandSpec, prefix: string): string | undefined {
+  /** Why a command may not run, or undefined. What it asks of keys is judged where it asks. */
+  whyRefused({ name }: CommandSpec): string | undefined {
     if (this.#access === undefined) return undefined;
     const need = COMMAND_NEEDS[name];
     if (need === "anybody") return undefined;
@@ -92,18 +86,15 @@ export class RespLogin implements CommandLogin {
     if (rights === undefined) return NO_AUTH;
     const isJudgedLater = need === "login" || need === "requests" ||
       typeof need === "object";
-    // What it asks is judged as the request that it stands for, which the audit log knows.
-    if (FLUSHES.has(name)) return this.#whyNoFlush(prefix);
     if (isJudgedLater || rights.isAdmin) return undefined;
     if (need === "monitor" && rights.mayMonitor) return undefined;
     this.#access.noteRefusal(name, this.#principal, this.#remote);
     return `NOPERM this user has no permissions to run the '${name}' command`;
   }
 
-  #whyNoFlush(prefix: string): string | undefined {
+  whyNotFlushed(prefix: string): KvError | undefined {
     const request = { ...DELETE_ALL, prefix };
-    const refusal = this.#access?.whyRefused(request, this.#principal, this.#remote);
-    return refusal && kvErrorText(refusal);
+    return this.#access?.whyRefused(request, this.#principal, this.#remote);
   }
 
   /** Why a request may not be carried out, or undefined. */

@@ -10,7 +10,13 @@
  * @module
  */
 import { type Entry, isLive } from "../../shared/base/entry.ts";
-import type { DatabaseInfo, DatabaseUsage } from "../../shared/cluster/databases.ts";
+import {
+  type DatabaseInfo,
+  type DatabaseList,
+  databaseNumberOf,
+  databaseOfNumber,
+  type DatabaseUsage,
+} from "../../shared/cluster/databases.ts";
 import { QUOTA_FRESH_MS, QUOTA_SHARE } from "../../shared/limits/cluster.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
@@ -131,21 +137,44 @@ function sumOf(usages: readonly DatabaseUsage[]): Map<number, Growth> {
   return sums;
 }
 
+/** The databases with a quota that a request has keys of. A transaction may have keys of several: what leaves one counts in
+ * another. */
+export function limitedBy(
+  request: KeyRequest,
+  databases: DatabaseList | undefined,
+): readonly DatabaseInfo[] {
+  if (databases === undefined || request.req_type === "read_ranges") return [];
+  const limited = new Set<DatabaseInfo>();
+  for (const { key } of stepsOf(request)) {
+    const database = databaseOfNumber(databases, databaseNumberOf(key) ?? 0);
+    if (database?.maxKeys !== undefined || database?.maxBytes !== undefined) limited.add(database);
+  }
+  return [...limited];
+}
+
+function stepsOf(request: Exclude<KeyRequest, { req_type: "read_ranges" }>) {
+  return request.req_type === "transaction"
+    ? request.requests as readonly PlainRequest[]
+    : [request];
+}
+
 /**
- * What a request adds, at most.
+ * What a request adds to a database, at most.
  *
+ * @param number of the database
  * @param find the newest entry of a key; undefined if there is none, or it is not here
  */
 export function growthOf(
   request: KeyRequest,
+  number: number,
   find: (key: string) => Entry | undefined,
   wallMs: number,
 ): Growth {
   if (request.req_type === "read_ranges") return NO_GROWTH;
-  if (request.req_type !== "transaction") return growthOfOne(request, find, wallMs);
   let keys = 0;
   let bytes = 0;
-  for (const step of request.requests as readonly PlainRequest[]) {
+  for (const step of stepsOf(request)) {
+    if (databaseNumberOf(step.key) !== number) continue;
     const growth = growthOfOne(step, find, wallMs);
     keys += growth.keys;
     bytes += growth.bytes;

@@ -144,6 +144,11 @@ export function whyNotServed(
   return new KvError("bad_request", `the database ${found.name} has no such rows`);
 }
 
+/** Whether a prefix is what stands before the keys of a named database, and nothing else. */
+export function isWholeDatabase(prefix: string): boolean {
+  return isNamedKey(prefix) && userKeyOf(`${prefix}k`) === "k";
+}
+
 /** The user's key of a stored key; other keys as they are. */
 export function userKeyOf(key: string): string {
   if (!isNamedKey(key) || !STORED_FORM.test(key)) return key;

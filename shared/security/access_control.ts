@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { DatabaseList } from "../cluster/databases.ts";
+import { type DatabaseList, isWholeDatabase } from "../cluster/databases.ts";
 import { KvError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -271,12 +271,16 @@ export class AccessControl {
 /** Whether it may lose what others rely on, so that it stands in the audit log. The rest of one that goes on does not. */
 function isGraveOrder(request: Request): boolean {
   const { req_type: type } = request;
-  if (type === "force" || type === "forget_node" || type === "announce") return true;
+  if (["force", "forget_node", "announce", "database_drop"].includes(type)) return true;
   if (request.req_type !== "delete_matching") return false;
   const { prefix, start, end, after } = request;
   // JSON null stands for an absent field.
-  return (after ?? undefined) === undefined && (prefix ?? "") === "" && (start ?? "") === "" &&
-    (end ?? undefined) === undefined;
+  if (
+    (after ?? undefined) !== undefined || (start ?? "") !== "" || (end ?? undefined) !== undefined
+  ) {
+    return false;
+  }
+  return (prefix ?? "") === "" || isWholeDatabase(prefix ?? "");
 }
 
 /** The request that stands for a deletion of all keys, if a front end has a command of its own for it. */

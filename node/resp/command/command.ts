@@ -193,6 +193,12 @@ export interface CommandLogin {
   mayUse(right: "read" | "write", name: string): boolean;
   /** Whether it has a right on everything that begins so. */
   mayUseRange(right: "read" | "write", prefix: string): boolean;
+  /**
+   * Why the user may not delete every key of a database, or undefined; the audit log has it.
+   *
+   * @param prefix what stands before its keys
+   */
+  whyNotFlushed(prefix: string): KvError | undefined;
   /** Why the user may not make a database, or undefined. */
   whyNotMade(name: string): KvError | undefined;
   /**
@@ -352,8 +358,12 @@ export type CommandRun =
   | {
     readonly kind: "alone";
     run(args: Arguments, call: Call, done: () => void): void;
-    /** How it runs between MULTI and EXEC; absent: not at all. */
-    now?(args: Arguments, call: Call): void;
+    /**
+     * How it runs between MULTI and EXEC; absent: not at all.
+     *
+     * @throws {CommandError} if it cannot be there
+     */
+    queued?(args: Arguments, session: CommandSession): CommandRun;
   }
   /** Part of a transaction's frame: the session runs it itself, even inside MULTI. */
   | { readonly kind: "frame"; run(args: Arguments, session: CommandSession): void };

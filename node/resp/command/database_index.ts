@@ -17,6 +17,16 @@ import { type Call, CommandError } from "./command.ts";
 /** The name of the database of a number. @throws {CommandError} */
 export function databaseOfIndex(argument: Uint8Array): string {
   const index = integerOf(argument);
+  if (BigInt.asIntN(32, index) !== index) {
+    throw new CommandError(
+      "ERR value is out of range, value must between -2147483648 and 2147483647",
+    );
+  }
+  return databaseOfNumber(index);
+}
+
+/** As {@linkcode databaseOfIndex}. @throws {CommandError} */
+export function databaseOfNumber(index: bigint): string {
   if (index < 0n || index >= BigInt(RESP_DATABASES)) {
     throw new CommandError("ERR DB index is out of range");
   }

@@ -19,7 +19,7 @@ import { REDIS_VERSION } from "../command/redis_version.ts";
 import { TRACKING_COMMANDS } from "../watch/tracking_commands.ts";
 import { CLIENT_CONTROL, typeOf } from "./introspection.ts";
 import { kvErrorText } from "../command/error_text.ts";
-import { databaseOfIndex, ensureDatabase } from "../command/database_index.ts";
+import { databaseOfIndex, databaseOfNumber, ensureDatabase } from "../command/database_index.ts";
 import { DEFAULT_DATABASE, findDatabase, noDatabase } from "../../../shared/cluster/databases.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 
@@ -47,6 +47,20 @@ function select(name: string, making: boolean, call: Call, done: () => void): vo
   const found = findDatabase(session.database.map()?.databases, name);
   if (found === undefined && making) ensureDatabase(name, call, end);
   else end(found ?? noDatabase(name));
+}
+
+/** Databases have names, which stay theirs: only a swap of a database with itself is done. @throws {CommandError} */
+function swap(args: Arguments, { out }: Call): void {
+  const names = [at(args, 1), at(args, 2)].map((argument, i) => {
+    const index = parseInteger(argument);
+    if (index === undefined || BigInt.asIntN(32, index) !== index) {
+      throw new CommandError(`ERR invalid ${i === 0 ? "first" : "second"} DB index`);
+    }
+    return index;
+  });
+  for (const index of names) databaseOfNumber(index);
+  if (names[0] === names[1]) return out.ok();
+  out.error("ERR SWAPDB is not supported: databases keep their names; use SELECT or KV.USE");
 }
 
 /** A name that is shown in a list of words. */
@@ -379,7 +393,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     FAST,
     NO_KEYS,
     about("6.0.0", "Handshake with the server"),
-    { ...alone(hello), now: helloInside },
+    { ...alone(hello), queued: () => ({ kind: "now", run: helloInside }) },
   ),
   command("auth", -2, FAST, NO_KEYS, about("1.0.0", "Authenticate to the server"), alone(auth)),
   command(
@@ -390,10 +404,13 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     about("1.0.0", "Change the selected database"),
     {
       ...alone((args, call, done) => select(databaseOfIndex(at(args, 1)), true, call, done)),
-      now: (args, { out, session }) => {
-        if (databaseOfIndex(at(args, 1)) === session.database.name) return out.ok();
-        out.error("ERR SELECT of another database cannot be in a transaction");
-      },
+      queued: () => ({
+        kind: "now",
+        run: (args, { out, session }) => {
+          if (databaseOfIndex(at(args, 1)) === session.database.name) return out.ok();
+          out.error("ERR SELECT of another database cannot be in a transaction");
+        },
+      }),
     },
   ),
   command(
@@ -410,11 +427,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     "fast",
     NO_KEYS,
     about("4.0.0", "Refused: databases keep their names"),
-    {
-      kind: "now",
-      run: (_args, { out }) =>
-        out.error("ERR SWAPDB is not supported: databases keep their names; use SELECT or KV.USE"),
-    },
+    { kind: "now", run: swap },
   ),
   command("quit", -1, FAST, NO_KEYS, about("1.0.0", "Close the connection"), {
     kind: "frame",

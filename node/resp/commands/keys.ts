@@ -3,7 +3,7 @@ import type { Entry } from "../../../shared/base/entry.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
 import { OBJECT_SUBCOMMANDS } from "./introspection.ts";
 import { valueOfReply } from "../../../shared/schema/value_codec.ts";
-import { at, integerOf, keyOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
+import { keyOf, SYNTAX_ERROR } from "../command/arguments.ts";
 import {
   ALL_KEYS,
   type Arguments,
@@ -44,26 +44,6 @@ function move(view: KeyView, from: string, to: string): void {
 }
 
 const twoKeys = (args: Arguments) => [keyOf(args[1]), keyOf(args[2])];
-
-/** @throws {CommandError} */
-function copyOptions(args: Arguments): { replace: boolean } {
-  let replace = false;
-  for (let i = 3; i < args.length; i++) {
-    const word = wordOf(args[i], ["replace", "db"]);
-    if (word === "replace") replace = true;
-    else if (word === "db" && i + 1 < args.length) checkDatabase(at(args, ++i));
-    else throw new CommandError(SYNTAX_ERROR);
-  }
-  if (keyOf(args[1]) === keyOf(args[2])) {
-    throw new CommandError("ERR source and destination objects are the same");
-  }
-  return { replace };
-}
-
-/** There is one database, number 0. @throws {CommandError} */
-export function checkDatabase(argument: Uint8Array): void {
-  if (integerOf(argument) !== 0n) throw new CommandError("ERR DB index is out of range");
-}
 
 function encodingOf(value: Uint8Array): string {
   if (value.length <= 20 && parseInteger(value) !== undefined) return "int";
@@ -134,29 +114,6 @@ export const KEY_COMMANDS: readonly CommandSpec[] = [
         source(view, from);
         if (view.get(to) !== undefined) return (out) => out.integer(0);
         move(view, from, to);
-        return (out) => out.integer(1);
-      },
-    },
-  ),
-  command(
-    "copy",
-    -3,
-    "write denyoom",
-    TWO_KEYS,
-    about("6.2.0", "Copy a key"),
-    {
-      kind: "view",
-      keys: (args) => {
-        copyOptions(args);
-        return twoKeys(args);
-      },
-      run: (args, view) => {
-        const [from = "", to = ""] = twoKeys(args);
-        const entry = view.get(from);
-        if (entry === undefined || (!copyOptions(args).replace && view.get(to) !== undefined)) {
-          return (out) => out.integer(0);
-        }
-        view.set(to, entry.value, entry.expiresAtMs, entry.contentType);
         return (out) => out.integer(1);
       },
     },

@@ -8,13 +8,23 @@ import type { Entry } from "../../../shared/base/entry.ts";
 import { failureOf } from "../../../shared/base/errors.ts";
 import { errorReply } from "../../../shared/operations/operation.ts";
 import { REQUEST_TIMEOUT_MS } from "../../../shared/limits/requests.ts";
-import { RESP_KEYS_BYTES_MAX, RESP_SCAN_KEYS_MIN } from "../../../shared/limits/resp.ts";
+import {
+  RESP_DATABASES,
+  RESP_KEYS_BYTES_MAX,
+  RESP_SCAN_KEYS_MIN,
+} from "../../../shared/limits/resp.ts";
 import { SCAN_KEYS_MAX } from "../../../shared/limits/scans.ts";
+import { DEFAULT_DATABASE, findDatabase } from "../../../shared/cluster/databases.ts";
 import { bytesOfKey } from "../../../shared/base/key_text.ts";
 import { KEY_BYTES_MAX } from "../../../shared/limits/wire.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
 import { deleteMatching } from "../../../shared/database/delete_matching.ts";
-import type { CountRequest, ScanPage, ScanRequest } from "../../../shared/database/database.ts";
+import type {
+  CountRequest,
+  Database,
+  ScanPage,
+  ScanRequest,
+} from "../../../shared/database/database.ts";
 import { at, roughIntegerOf, SYNTAX_ERROR, wordOf } from "../command/arguments.ts";
 import {
   type Arguments,
@@ -168,14 +178,43 @@ function keys(args: Arguments, call: Call, done: () => void): void {
   next(undefined);
 }
 
-function flush(args: Arguments, call: Call, done: () => void): void {
+function flush(args: Arguments, call: Call, names: readonly string[], done: () => void): void {
   if (args.length > 2 || (args.length === 2 && wordOf(args[1], ["async", "sync"]) === undefined)) {
     throw new CommandError(SYNTAX_ERROR);
   }
-  deletePages(call, {}, done, () => {
-    call.session.answer((out) => out.ok());
-    done();
+  const { session } = call;
+  const keyspaces = names.map((name) => session.inDatabase(name));
+  for (const { prefix } of keyspaces) {
+    const refusal = session.login.whyNotFlushed(prefix);
+    if (refusal !== undefined) throw refusal;
+  }
+  const next = (i: number) => {
+    const keyspace = keyspaces[i];
+    if (keyspace === undefined) {
+      session.answer((out) => out.ok());
+      return done();
+    }
+    deletePages(call, {}, done, () => next(i + 1), keyspace);
+  };
+  next(0);
+}
+
+/**
+ * The selected database, and all that have a number. Those that the user may not empty are left out, unless that is all
+ * of them.
+ */
+function allDatabases({ session }: Call): string[] {
+  const selected = session.database.name;
+  const databases = session.database.map()?.databases;
+  const names = new Set([selected, DEFAULT_DATABASE]);
+  for (let index = 1; index < RESP_DATABASES; index++) {
+    if (findDatabase(databases, String(index)) !== undefined) names.add(String(index));
+  }
+  const mayEmpty = [...names].filter((name) => {
+    const { prefix } = session.inDatabase(name);
+    return session.login.mayUseRange("read", prefix) && session.login.mayUseRange("write", prefix);
   });
+  return mayEmpty.length === 0 ? [selected] : mayEmpty;
 }
 
 /** Deletes every key of a selection that exists throughout. An error is answered, and `failed` is called. */
@@ -184,11 +223,12 @@ export function deletePages(
   selection: CountRequest,
   failed: () => void,
   then: (deleted: number) => void,
+  database: Database = call.session.database,
 ): void {
   const { session, server } = call;
   const order = { ...selection, timeoutMs: REQUEST_TIMEOUT_MS, until: "end" } as const;
   const { clock, work } = server;
-  deleteMatching({ clock, work, database: session.database }, order, ({ deleted, error }) => {
+  deleteMatching({ clock, work, database }, order, ({ deleted, error }) => {
     if (error === undefined) then(deleted);
     else {
       session.answer((out) => out.error(errorText(error)));
@@ -256,14 +296,20 @@ export const SCAN_COMMANDS: readonly CommandSpec[] = [
     about("server", "1.0.0", "Return the number of keys in the cluster"),
     alone((_args, call, done) => size(call, done)),
   ),
-  ...["flushall", "flushdb"].map((name) =>
-    command(
-      name,
-      -1,
-      "write",
-      NO_KEYS,
-      about("server", "1.0.0", "Remove all keys of the cluster, each by itself"),
-      alone(flush),
-    )
+  command(
+    "flushall",
+    -1,
+    "write",
+    NO_KEYS,
+    about("server", "1.0.0", "Remove all keys of all databases with a number, each by itself"),
+    alone((args, call, done) => flush(args, call, allDatabases(call), done)),
+  ),
+  command(
+    "flushdb",
+    -1,
+    "write",
+    NO_KEYS,
+    about("server", "1.0.0", "Remove all keys of the selected database, each by itself"),
+    alone((args, call, done) => flush(args, call, [call.session.database.name], done)),
   ),
 ];

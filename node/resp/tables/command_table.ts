@@ -16,7 +16,7 @@ import { SENTINEL_COMMANDS } from "../topology/sentinel_commands.ts";
 import { PUBSUB_COMMANDS } from "../pubsub/pubsub_commands.ts";
 import { INTROSPECTION_COMMANDS } from "../commands/introspection.ts";
 import { KEY_COMMANDS } from "../commands/keys.ts";
-import { MOVE_COMMANDS } from "../transactions/move.ts";
+import { COMMANDS_ACROSS_DATABASES } from "../transactions/across_databases.ts";
 import { OPERATION_COMMANDS } from "../commands/operations.ts";
 import { OWN_COMMANDS } from "../commands/own.ts";
 import { RANGE_COMMANDS } from "../commands/ranges.ts";
@@ -43,7 +43,7 @@ const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...BITMAP_COMMANDS,
   ...DUMP_COMMANDS,
   ...KEY_COMMANDS,
-  ...MOVE_COMMANDS,
+  ...COMMANDS_ACROSS_DATABASES,
   ...EXPIRY_COMMANDS,
   ...SCAN_COMMANDS,
   ...CONNECTION_COMMANDS,

@@ -15,15 +15,17 @@ import {
   RESP_WATCHED_KEYS_MAX,
 } from "../../../shared/limits/resp.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
-import type {
-  Arguments,
-  CommandRun,
-  CommandServer,
-  CommandSpec,
-  CommandTransaction,
-  KeyView,
-  ManyPlan,
-  Write,
+import {
+  type Arguments,
+  CommandError,
+  type CommandRun,
+  type CommandServer,
+  type CommandSession,
+  type CommandSpec,
+  type CommandTransaction,
+  type KeyView,
+  type ManyPlan,
+  type Write,
 } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
 import type { KeySnapshot } from "./key_snapshot.ts";
@@ -35,10 +37,8 @@ import type { RespWriter } from "../protocol/writer.ts";
 const NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
 
 /** What a transaction needs of its connection. */
-export interface TransactionSession extends RunnerSession {
+export interface TransactionSession extends RunnerSession, CommandSession {
   readonly server: CommandServer;
-  answer(write: Write): void;
-  answerInTurn(write: Write): void;
   /** Runs a transaction of this many bytes, whose reply comes later; other commands go on meanwhile. */
   answerLater(
     bytes: number,
@@ -122,7 +122,15 @@ export class Transaction implements CommandTransaction {
   /** Queues a command for EXEC. */
   queue(spec: CommandSpec, args: Arguments): void {
     const session = this.#session;
-    const refusal = this.#whyNotQueued(spec, args);
+    const copies = args.map((argument) => argument.slice());
+    let queued = spec;
+    let refusal = this.#whyNotQueued(spec, args);
+    try {
+      if (refusal === undefined) queued = asQueued(spec, copies, session);
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      refusal = error.message;
+    }
     if (refusal !== undefined) {
       this.#spoiled = true;
       session.answerInTurn((out) => out.error(refusal));
@@ -131,13 +139,13 @@ export class Transaction implements CommandTransaction {
     // After a mistake none of them will run.
     if (!this.#spoiled) {
       this.#bytes += bytesOf(args);
-      this.#queued?.push({ spec: asQueued(spec), args: args.map((argument) => argument.slice()) });
+      this.#queued?.push({ spec: queued, args: copies });
     }
     session.answerInTurn((out) => out.queued());
   }
 
   #whyNotQueued(spec: CommandSpec, args: Arguments): string | undefined {
-    if (spec.run.kind === "alone" && spec.run.now === undefined) return NOT_IN_MULTI;
+    if (spec.run.kind === "alone" && spec.run.queued === undefined) return NOT_IN_MULTI;
     if ((this.#queued?.length ?? 0) >= RESP_QUEUED_COMMANDS_MAX) {
       return `ERR a transaction may have ${RESP_QUEUED_COMMANDS_MAX} commands`;
     }
@@ -273,9 +281,10 @@ export class Transaction implements CommandTransaction {
 }
 
 /** A command that runs alone elsewhere, as it runs here. */
-function asQueued(spec: CommandSpec): CommandSpec {
-  const now = spec.run.kind === "alone" ? spec.run.now : undefined;
-  return now === undefined ? spec : { ...spec, run: { kind: "now", run: now } };
+function asQueued(spec: CommandSpec, args: Arguments, session: CommandSession): CommandSpec {
+  const { run } = spec;
+  const queued = run.kind === "alone" ? run.queued?.(args, session) : undefined;
+  return queued === undefined ? spec : { ...spec, run: queued };
 }
 
 function versionOf(reply: Reply | undefined): number {

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { type DatabaseUsage, keyPrefixOf } from "../../../shared/cluster/databases.ts";
+import { RespClient } from "../../support/clients/resp_client.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
 const NODES = [0, 1, 2];
@@ -128,6 +129,19 @@ Deno.test("cluster: a quota counts what all nodes have, and refuses only what gr
     assertEquals((await ask({ req_type: "put", key: "new", value: "v" })).code, "quota_exceeded");
     assertEquals((await ask({ req_type: "put", key: `${index}-0`, value: "w" })).req_type, "ack");
   }
+  // What leaves one database is new in the other, whichever partition leads the transaction.
+  await kv.createDatabase("5", { maxKeys: 1 });
+  const { host, port } = await cluster.node(0).ready;
+  using resp = await RespClient.connect({ hostname: host, port });
+  for (let i = 0; i < 8; i++) await resp.ask(["SET", `moved-${i}`, "v"]);
+  assertEquals(await resp.ask(["MOVE", "moved-0", "5"]), ":1\r\n");
+  for (let i = 1; i < 8; i++) {
+    const key = `moved-${i}`;
+    for (const words of [["MOVE", key, "5"], ["COPY", key, key, "DB", "5"]]) {
+      assertMatch(await resp.ask(words), /^-ERR quota_exceeded /);
+    }
+  }
+  assertEquals(await kv.database("5").count(), 1);
   // What is deleted makes room.
   await small.deleteMatching({ prefix: "1-" });
   assert(await small.count() < keysMax);

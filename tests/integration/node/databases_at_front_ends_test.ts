@@ -115,7 +115,7 @@ Deno.test("databases: one keyspace at every front end, apart from every other", 
   assertEquals([inspected.keys, inspected.bytes > 0], [30, true]);
 });
 
-Deno.test("databases of Redis: by number, made when they are selected, with MOVE, FLUSHDB and INFO", async () => {
+Deno.test("databases of Redis: by number, made when they are selected, with MOVE, COPY, FLUSHDB, FLUSHALL and INFO", async () => {
   await using cluster = await TestCluster.start({ nodes: 2, replicationFactor: 2, partitions: 8 });
   const { host, port } = await cluster.node(0).ready;
   const five = new Redis({ host, port, db: 5 });
@@ -132,9 +132,23 @@ Deno.test("databases of Redis: by number, made when they are selected, with MOVE
     assertMatch(await zero.info("keyspace"), /db5:keys=3/);
     await assertRejects(() => zero.select(16), Error, "out of range");
     await assertRejects(() => zero.swapdb(0, 1), Error, "SWAPDB");
+    assertEquals(await zero.set("c", "copied", "EX", 1_000), "OK");
+    assertEquals(await zero.copy("c", "n", "DB", 5), 0);
+    assertEquals(await zero.copy("c", "n", "DB", 5, "REPLACE"), 1);
+    assertEquals(await zero.copy("c", "c", "DB", 7), 1, "the database is made");
+    assertEquals([await five.get("n"), await zero.get("c")], ["copied", "copied"]);
+    assertEquals((await five.ttl("n")) > 900, true);
+    await assertRejects(() => zero.call("MULTI").then(() => zero.copy("c", "n", "DB", 5)));
+    await assertRejects(() => zero.call("EXEC"), Error, "EXECABORT");
+    assertEquals(await zero.del("c"), 1);
     await zero.set("stays", "1");
     assertEquals(await five.flushdb(), "OK");
     assertEquals([await five.dbsize(), await zero.dbsize()], [0, 1]);
+    assertMatch(await zero.info("keyspace"), /db7:keys=1/);
+    await five.set("k", "five");
+    assertEquals(await five.flushall(), "OK");
+    assertEquals([await five.dbsize(), await zero.dbsize()], [0, 0]);
+    assertEquals(/db7:keys=1/.test(await zero.info("keyspace")), false);
   } finally {
     five.disconnect();
     zero.disconnect();

@@ -8,6 +8,7 @@ import { standaloneMap } from "../../../node/membership/standalone_cluster.ts";
 import type { Admission } from "../../../shared/admission/admission.ts";
 import { Seat } from "../../../shared/admission/seat.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
+import { findDatabase, NO_DATABASES, withDatabase } from "../../../shared/cluster/databases.ts";
 import type { NodeInfo } from "../../../shared/cluster/cluster_map.ts";
 import type {} from "../../../shared/platform/logger.ts";
 import { NO_LOG } from "../doubles/no_log.ts";
@@ -68,6 +69,15 @@ export class RespBench {
       log: NO_LOG,
       database: this.database,
       access: options.access,
+      databases: {
+        ensure: (name, together, done) => {
+          const known = this.database.map();
+          const order = { name, ...(together ? { together } : {}) };
+          const databases = withDatabase(known.databases ?? NO_DATABASES, order);
+          this.database.setMap({ ...known, databases });
+          done(findDatabase(databases, name));
+        },
+      },
       budget: this.budget,
       limits: options.limits,
       node: {

@@ -979,6 +979,88 @@ export const REDIS_CASES: readonly RedisCase[] = [
     GET s
     DUMP none
   `),
+  lines(`
+    SET k v EX 1000
+    COPY k k
+    COPY k k DB 0
+    COPY k k DB 1
+    COPY k k DB 1
+    COPY k k DB 1 REPLACE
+    COPY k other db 2 db 1 replace
+    COPY k k DB 16
+    COPY k k DB -1
+    COPY k k DB x
+    COPY k k DB 99999999999
+    COPY k k DB 99999999999999999999999
+    COPY k k DB
+    COPY k k FOO
+    COPY k k DB 1 DB 0
+    COPY k k2 DB 0
+    COPY none k DB 3
+    SELECT 1
+    MGET k other
+    TTL k
+    COPY k back DB 0
+    COPY k k DB 1
+    MOVE k 0
+    MOVE k 2
+    GET k
+    SELECT 2
+    GET k
+    TTL k
+    SELECT 0
+    MGET k back
+    MOVE k 0
+    MOVE k 16
+    MOVE k -1
+    MOVE k x
+    MOVE k 99999999999
+    MOVE k 3
+    MOVE k 3
+    MOVE none 3
+    MOVE none 0
+    MOVE k 1 2
+    SELECT 99999999999
+    SELECT -99999999999
+    SWAPDB 0 0
+    SWAPDB 3 3
+    SWAPDB 0 16
+    SWAPDB 16 0
+    SWAPDB 16 x
+    SWAPDB x 0
+    SWAPDB 0 x
+    SWAPDB 0 99999999999
+    SWAPDB 0
+    MULTI
+    SET k again
+    COPY k k2 DB 0
+    COPY k k DB x
+    COPY k k DB 0
+    COPY k k3 FOO
+    SELECT 0
+    GET k2
+    EXEC
+  `),
+  lines(`
+    SET zero 0
+    SELECT 1
+    SET one 1
+    SELECT 9
+    SET nine 9
+    FLUSHDB
+    DBSIZE
+    SELECT 1
+    DBSIZE
+    SELECT 9
+    SET nine 9
+    FLUSHALL FOO
+    FLUSHALL ASYNC
+    DBSIZE
+    SELECT 1
+    DBSIZE
+    SELECT 0
+    DBSIZE
+  `),
 ];
 
 /** Bytes that no client sends; both servers must give the same answer before they close. */

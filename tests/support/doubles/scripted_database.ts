@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { isNamedKey } from "../../../shared/cluster/databases.ts";
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import type {
   CountRequest,
@@ -47,7 +48,7 @@ export class ScriptedDatabase implements Database {
   /** Called before a request is carried out. */
   before: (request: KeyRequest) => void = () => {};
   readonly #clock: Clock;
-  readonly #map: ClusterMap;
+  #map: ClusterMap;
   readonly #limits: RequestLimits | undefined;
   #seq = 0;
   #waiting: (() => void)[] = [];
@@ -60,6 +61,11 @@ export class ScriptedDatabase implements Database {
 
   map(): ClusterMap {
     return this.#map;
+  }
+
+  /** There is a new map. */
+  setMap(map: ClusterMap): void {
+    this.#map = map;
   }
 
   /** Gives the answers that wait. */
@@ -115,9 +121,11 @@ export class ScriptedDatabase implements Database {
   #keys(request: CountRequest): string[] {
     const { start, end } = keyRange(request);
     const now = this.#clock.wallMs();
+    const isOfDefault = !isNamedKey(start ?? "");
     return [...this.entries.values()]
       .filter((entry) => isLive(entry, now))
       .map(({ key }) => key)
+      .filter((key) => isNamedKey(key) !== isOfDefault)
       .filter((key) => start === undefined || compareKeys(key, start) >= 0)
       .filter((key) => end === undefined || compareKeys(key, end) < 0)
       .sort(compareKeys);

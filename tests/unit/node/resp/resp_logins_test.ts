@@ -61,6 +61,8 @@ function sample({ name, arity, subcommands }: CommandSpec): (string | Uint8Array
   while (words.length < count) words.push(filler);
   if (name === "mset" || name === "msetnx") return [name, "1", "1"];
   if (name === "restore") return [name, "1", "0", dumpString(Uint8Array.of(1))];
+  // Another database would be made, which is for administrators.
+  if (name === "select") return [name, "0"];
   if (name === "bitop") return [name, "and", "1", "2"];
   if (name === "copy" || name === "rename" || name === "renamenx") return [name, "1", "2"];
   if (
@@ -252,4 +254,76 @@ Deno.test("RESP: a client session is its user's, whatever others call theirs", a
   for (const name of ["s", his, "dave:s"]) assert(await sessionOf(root, name) !== his, name);
   assertEquals(await dave.askAndWait(ROOT), "+OK\r\n");
   assert(await sessionOf(dave, "s") !== his, "it is the user's, not the connection's");
+});
+
+Deno.test("RESP: FLUSHALL empties the databases that the user may empty, and is refused if there is none", async () => {
+  const { world, bench } = await open();
+  const grants = ["1", "2"].flatMap((database) =>
+    (["read", "write"] as const).map((right) => ({ database, prefix: "", right }))
+  );
+  world.change((document) => setRole(document, { name: "flusher", grants }));
+  world.change((document) => setRole(document, { name: "rewriter", grants: grants.slice(1, 2) }));
+  for (const [user, role] of [["carl", "flusher"], ["eve", "rewriter"]] as const) {
+    world.change((document) =>
+      addUser(document, { name: user, passwordHash: HASH, roles: [role] })
+    );
+  }
+  const root = await loggedIn(bench, ROOT);
+  world.access.databases = () => bench.database.map().databases;
+  const all = ["0", "1", "2", "3"];
+  for (const database of all) {
+    await root.ask(["SELECT", database]);
+    await root.ask(["SET", "k", database]);
+  }
+  const sizes = async () => {
+    const found: string[] = [];
+    for (const database of all) {
+      await root.ask(["SELECT", database]);
+      found.push(await root.ask(["DBSIZE"]));
+    }
+    return found.map((reply) => reply.slice(1, -2)).join(" ");
+  };
+
+  // She may write in one of them, and read nothing: what is there is not for her to be told.
+  const eve = await loggedIn(bench, ["AUTH", "eve", "correct horse"]);
+  assert((await eve.ask("FLUSHALL")).startsWith("-NOPERM "));
+  const nobody = await loggedIn(bench, ["AUTH", "nobody", "correct horse"]);
+  assert((await nobody.ask("FLUSHALL")).startsWith("-NOPERM "));
+  assertEquals(await sizes(), "1 1 1 1");
+
+  const carl = await loggedIn(bench, ["AUTH", "carl", "correct horse"]);
+  assert((await carl.ask("FLUSHDB")).startsWith("-NOPERM "), "default is selected");
+  const before = world.lines.length;
+  assertEquals(await carl.ask("FLUSHALL"), "+OK\r\n");
+  assertEquals(await sizes(), "1 0 0 1");
+  const ordered = world.lines.slice(before).filter((line) => line.includes("delete_matching"));
+  assertEquals(ordered.length, 2, "the audit log has both, and no refusal of the others");
+  assertEquals(await root.ask("FLUSHALL"), "+OK\r\n");
+  assertEquals(await sizes(), "0 0 0 0");
+});
+
+Deno.test("RESP: COPY into another database needs the right to write there", async () => {
+  const { world, bench } = await open();
+  const grants = [
+    { database: "default", prefix: "app:", right: "read" },
+    { database: "1", prefix: "app:", right: "read" },
+    { database: "1", prefix: "app:", right: "write" },
+  ] as const;
+  world.change((document) => setRole(document, { name: "copier", grants }));
+  world.change((document) =>
+    addUser(document, { name: "carl", passwordHash: HASH, roles: ["copier"] })
+  );
+  world.access.databases = () => bench.database.map().databases;
+  const root = await loggedIn(bench, ROOT);
+  for (const key of ["app:k", "app:m", "other"]) await root.ask(["SET", key, "v"]);
+  const carl = await loggedIn(bench, ["AUTH", "carl", "correct horse"]);
+  // The database is not there, and he may not make one.
+  assert((await carl.ask("COPY app:k app:k DB 1")).startsWith("-NOPERM "));
+  await root.ask("SELECT 1");
+  assertEquals(await carl.ask("COPY app:k app:k DB 1"), ":1\r\n");
+  assert((await carl.ask("COPY app:k other DB 1")).startsWith("-NOPERM "));
+  assert((await carl.ask("COPY other app:other DB 1")).startsWith("-NOPERM "));
+  assert((await carl.ask("COPY app:k app:copy")).startsWith("-NOPERM "));
+  assert((await carl.ask("MOVE app:m 1")).startsWith("-NOPERM "), "it takes the key away");
+  assertEquals(await root.ask("KEYS *"), "*1\r\n$5\r\napp:k\r\n");
 });
