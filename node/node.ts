@@ -40,7 +40,7 @@ import {
   type ReplyTo,
   type RoutedRequest,
 } from "../shared/wire/messages.ts";
-import { databaseNumberOf, type DatabaseUsage, whyNotServed } from "../shared/cluster/databases.ts";
+import { type DatabaseUsage, whyNotServed } from "../shared/cluster/databases.ts";
 import type { ReadRange } from "../shared/operations/ranges.ts";
 import type { VersionCheck } from "../shared/operations/transaction.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
