@@ -29,11 +29,11 @@ export class History {
     });
   }
 
-  /** The sum over all nodes, and the coordinator's, at each point. */
+  /** The sum over all nodes, and all coordinators, at each point. */
   sum(value: (figures: NonNullable<NodeView["figures"]>) => number | undefined): (number | null)[] {
-    return this.points.map(({ nodes, coordinator }) => {
+    return this.points.map(({ nodes, coordinators }) => {
       let sum: number | null = null;
-      for (const figures of [...nodes.map(({ figures }) => figures), coordinator]) {
+      for (const { figures } of [...nodes, ...coordinators?.list ?? []]) {
         const one = figures && value(figures);
         if (one !== undefined) sum = (sum ?? 0) + one;
       }

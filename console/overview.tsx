@@ -83,6 +83,7 @@ export function Overview({ snapshot, history, theme }: {
         ))}
       </section>
       <Nodes snapshot={snapshot} />
+      <Coordinators snapshot={snapshot} />
       <Partitions snapshot={snapshot} />
       <Operations snapshot={snapshot} />
     </>
@@ -147,7 +148,8 @@ function Alerts({ snapshot }: { snapshot: ConsoleSnapshot }) {
 }
 
 function Nodes({ snapshot }: { snapshot: ConsoleSnapshot }) {
-  const { nodes, coordinator } = snapshot;
+  const { nodes, coordinators } = snapshot;
+  const list = coordinators?.list ?? [];
   return (
     <section aria-label="Processes">
       <h2>Processes</h2>
@@ -175,27 +177,82 @@ function Nodes({ snapshot }: { snapshot: ConsoleSnapshot }) {
           </thead>
           <tbody>
             {nodes.map((node, i) => <NodeRow key={node.id} node={node} color={colorOf(i)} />)}
-            {coordinator !== undefined && (
-              <tr>
-                <th scope="row">coordinator</th>
+            {list.map(({ id, address, figures }) => (
+              <tr key={`coordinator ${id}`}>
+                <th scope="row">
+                  {list.length > 1
+                    ? (
+                      <>
+                        coordinator {id} <small>{address}</small>
+                      </>
+                    )
+                    : "coordinator"}
+                </th>
                 <td>
-                  <State state="up" figures={coordinator} />
+                  <State state="up" figures={figures} />
                 </td>
                 <td class="n" colSpan={3} />
-                <td class="n">{count(coordinator.requestsPerSecond)}</td>
-                <td class="n">{milliseconds(coordinator.p50Ms)}</td>
-                <td class="n">{milliseconds(coordinator.p99Ms)}</td>
+                <td class="n">{count(figures?.requestsPerSecond)}</td>
+                <td class="n">{milliseconds(figures?.p50Ms)}</td>
+                <td class="n">{milliseconds(figures?.p99Ms)}</td>
                 <td colSpan={2} />
-                <td class="n">{milliseconds(coordinator.loopDelayP99Ms)}</td>
-                <td class="n">{percent(coordinator.processor)}</td>
-                <td class="n">{bytes(coordinator.memoryBytes)}</td>
+                <td class="n">{milliseconds(figures?.loopDelayP99Ms)}</td>
+                <td class="n">{percent(figures?.processor)}</td>
+                <td class="n">{bytes(figures?.memoryBytes)}</td>
                 <td colSpan={2} />
-                <td class="n">{count(coordinator.connections)}</td>
+                <td class="n">{count(figures?.connections)}</td>
               </tr>
-            )}
+            ))}
           </tbody>
         </table>
       </div>
+    </section>
+  );
+}
+
+function Coordinators({ snapshot: { coordinators } }: { snapshot: ConsoleSnapshot }) {
+  if (coordinators === undefined || coordinators.list.length < 2) return null;
+  const { list, needed } = coordinators;
+  return (
+    <section aria-label="Coordinators">
+      <h2>Coordinators</h2>
+      <div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              <th>coordinator</th>
+              <th>role</th>
+              <th class="n">changes behind</th>
+              <th class="n">heard of by the active one</th>
+              <th>active since</th>
+            </tr>
+          </thead>
+          <tbody>
+            {list.map(({ id, address, role, behind, silentMs, activeSinceMs }) => (
+              <tr key={id}>
+                <th scope="row">
+                  {id} <small>{address}</small>
+                </th>
+                <td>{role ?? "not known"}</td>
+                <td class="n">{count(behind)}</td>
+                <td class="n">
+                  {role === "active" || silentMs === undefined
+                    ? ""
+                    : `${milliseconds(silentMs)} ago`}
+                </td>
+                <td>{activeSinceMs === undefined ? "" : date(activeSinceMs)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {needed !== undefined && (
+        <p>
+          {needed}{" "}
+          of them have to be there so that one can act. Without one, data is served and nothing
+          takes over from nodes that die.
+        </p>
+      )}
     </section>
   );
 }

@@ -30,6 +30,8 @@ import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { Message } from "../shared/wire/messages.ts";
 import { randomId } from "../shared/platform/random.ts";
+import { CoordinatorPool } from "../shared/routing/coordinator_pool.ts";
+import { hello } from "../shared/wire/hello.ts";
 import { DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import { Draining } from "../shared/server/draining.ts";
 import { greet, type Greeted } from "../shared/server/handshake.ts";
@@ -89,6 +91,8 @@ export class Coordinator {
   readonly #clientRequests: ClientRequests;
   readonly #peers: CoordinatorPeers<ClusterDocument>;
   readonly #forwarding: CoordinatorForwarding;
+  /** The other coordinators, to ask them how they are. */
+  readonly #others: CoordinatorPool;
   readonly #changes: CoordinatorsChanges;
   #register: ManagedRegister<ClusterDocument> | undefined;
   /** The same, if the coordinators keep the document themselves. */
@@ -155,6 +159,7 @@ export class Coordinator {
     }
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
+    this.#others = new CoordinatorPool(deps, () => hello("gateway", { cluster_id: clusterId }));
     const watch = new ClusterWatch(deps.clock, {
       secured: this.#secured,
       self: undefined,
@@ -163,6 +168,9 @@ export class Coordinator {
       own: () => metricDocument(this.metrics()),
       ask: (node, message, timeoutMs, done) =>
         this.#gateway.request(node, message, timeoutMs, done),
+      coordinator: () => this.coordinators().coordinator,
+      askCoordinator: (address, message, timeoutMs, done) =>
+        this.#others.client(address).request(message, timeoutMs, done),
     });
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
@@ -278,7 +286,7 @@ export class Coordinator {
     set.set("kv_requests_in_flight", this.#draining.outstanding, "wire");
     set.set("kv_requests_in_flight", this.#frontEnd.underWay, "http");
     collectAdmission(set, this.admission.stats());
-    collectCoordinators(set, report);
+    collectCoordinators(set, report, this.#deps.clock.wallMs());
     const active = this.#active;
     if (active === undefined || this.#map === undefined) return set;
     collectCluster(set, {
@@ -358,6 +366,7 @@ export class Coordinator {
     this.#endActivity();
     this.#peers.close();
     this.#forwarding.close();
+    this.#others.close();
     this.#heartbeats?.close();
     this.#gateway.close();
     this.#acceptor.closeAll(true);
@@ -509,7 +518,9 @@ export class Coordinator {
     const text = JSON.stringify(coordinators);
     if (text === this.#coordinatorsText) return;
     this.#coordinatorsText = text;
-    this.#onCoordinators(members.map(({ address }) => address));
+    const addresses = members.map(({ address }) => address);
+    this.#others.keep(addresses);
+    this.#onCoordinators(addresses);
   }
 
   /** A document was chosen, by whomever. */

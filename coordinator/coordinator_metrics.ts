@@ -6,17 +6,37 @@
  */
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import type { MetricSet } from "../shared/metrics/metric_set.ts";
-import type { CoordinatorsReport } from "./coordinators_report.ts";
+import type { CoordinatorLine, CoordinatorsReport } from "./coordinators_report.ts";
 import type { ClusterStats } from "./controller/cluster_stats.ts";
 
 /** Of the coordinators, as this one knows them. */
-export function collectCoordinators(set: MetricSet, report: CoordinatorsReport): void {
+export function collectCoordinators(
+  set: MetricSet,
+  report: CoordinatorsReport,
+  wallMs: number,
+): void {
   set.set("kv_coordinator_active", report.role === "active");
   set.set("kv_coordinator_right", report.right);
   set.set("kv_coordinator_activities_total", report.activities);
   set.set("kv_coordinator_generation", report.generation ?? 0);
   const members = report.coordinators.filter(({ role }) => role !== "waiting");
   set.set("kv_coordinators", members.length);
+  set.set("kv_coordinators_needed", report.needed);
+  const { role, active_since: sinceMs } = report;
+  if (role !== "active" || sinceMs === null) return;
+  set.set("kv_coordinator_active_since_seconds", sinceMs / 1_000);
+  // A coordinator that takes a seat over with a new folder has the name of the folder before: the new one is told of.
+  const byId = new Map<string, CoordinatorLine>();
+  for (const line of report.coordinators) {
+    if (line.role !== "waiting" || !byId.has(line.id)) byId.set(line.id, line);
+  }
+  for (const { id, role, behind, heard_ms: heardMs } of byId.values()) {
+    set.set("kv_coordinator_member", 1, id, role);
+    if (behind !== null) set.set("kv_coordinator_behind", behind, id);
+    // Whom it has never heard of has been silent since it is active, at least.
+    const silentMs = heardMs ?? Math.max(0, wallMs - sinceMs);
+    if (role !== "waiting") set.set("kv_coordinator_silent_seconds", silentMs / 1_000, id);
+  }
 }
 
 /** Puts it into a set. */

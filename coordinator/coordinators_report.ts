@@ -38,6 +38,8 @@ export interface CoordinatorsReport {
   /** The number of the generation, and of the changes, of the newest document that is known here to be chosen. */
   readonly generation: number | null;
   readonly revision: number | null;
+  /** So many coordinators have to be there, so that one can be active. */
+  readonly needed: number;
   /** Since when it is active, in milliseconds since 1970; null if it is not. */
   readonly active_since: number | null;
   /** How often it has become active since its start, and why it has ceased to be last. */
@@ -59,6 +61,7 @@ export function coordinatorsReport(
     right,
     generation: stamp?.generation.number ?? null,
     revision: stamp?.revision ?? null,
+    needed: state?.needed ?? 1,
     active_since: state?.activeSinceMs ?? null,
     activities: state?.activities ?? 0,
     last_end: state?.lastEnd ?? null,

@@ -8,12 +8,10 @@
  */
 import { whatWritesNeed, whyNotLaidOut } from "../shared/cluster/cluster_map.ts";
 import { HealthFindings, type HealthReport } from "../shared/http/protocol/health_report.ts";
+import { COORDINATOR_AWAY_MS } from "../shared/limits/membership.ts";
 import type { ClusterStats } from "./controller/cluster_stats.ts";
 import type { CoordinatorsReport } from "./coordinators_report.ts";
 import { NOBODY_REGISTERED } from "./membership/liveness.ts";
-
-/** A coordinator that was not heard of for this long counts as away: longer than a change of activity takes. */
-const AWAY_MS = 5_000;
 
 /** The report. */
 export function coordinatorHealth(
@@ -39,7 +37,9 @@ export function coordinatorHealth(
     `the cluster's map cannot be written: ${persistFailure}`,
   );
   const others = report.coordinators.filter((one) => one.role !== "waiting");
-  const away = others.filter(({ heard_ms: ms }) => ms === null || ms > AWAY_MS).map(({ id }) => id);
+  const away = others.filter(({ heard_ms: ms }) => ms === null || ms > COORDINATOR_AWAY_MS).map((
+    { id },
+  ) => id);
   // One that is alone waits for nobody.
   found.unavailable(
     !report.right && others.length > 1,
@@ -139,7 +139,7 @@ export function standbyHealth(
   );
   const active = coordinators.find((one) => one.role === "active");
   const isHeard = active?.heard_ms !== undefined && active.heard_ms !== null &&
-    active.heard_ms <= AWAY_MS && active.id !== report.coordinator;
+    active.heard_ms <= COORDINATOR_AWAY_MS && active.id !== report.coordinator;
   found.degraded(
     role !== "removed" && role !== "stranger" && !isHeard,
     "no active coordinator is heard of here: membership stands still, data is served",

@@ -35,7 +35,9 @@ import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
 import type { AccessControl } from "../shared/security/access_control.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
+import { CoordinatorPool } from "../shared/routing/coordinator_pool.ts";
 import { Router } from "../shared/routing/router.ts";
+import { hello } from "../shared/wire/hello.ts";
 import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
@@ -149,6 +151,8 @@ export class NodeRuntime {
   readonly #folder: NodeFolder;
   #databasesChanged: Promise<unknown> = Promise.resolve();
   readonly #router: Router;
+  /** To ask the coordinators how they are. */
+  readonly #coordinators: CoordinatorPool;
   readonly #session: CoordinatorSession | undefined;
   readonly #heartbeats: HeartbeatSender | undefined;
   readonly #mapKeeper: MapKeeper | undefined;
@@ -287,6 +291,11 @@ export class NodeRuntime {
       hello: { node: folder.nodeId },
       local: { nodeId: folder.nodeId, execute: (request, reply) => node.execute(request, reply) },
     });
+    this.#coordinators = new CoordinatorPool({ clock, random, transport }, () =>
+      hello("node", {
+        node: folder.nodeId,
+        ...(folder.clusterId === undefined ? {} : { cluster_id: folder.clusterId }),
+      }));
     node.route = (request, timeoutMs, done) => this.#router.execute(request, timeoutMs, done);
     const { work } = node;
     this.server = new NodeServer({ clock, random, log: deps.logger("server"), work }, {
@@ -407,6 +416,7 @@ export class NodeRuntime {
     this.#session?.close();
     this.#heartbeats?.stop();
     this.#router.close();
+    this.#coordinators.close();
     await this.server.close();
     await this.#mapKeeper?.close();
     // What cannot be written any more must not keep the folder locked and its database open.
@@ -542,6 +552,7 @@ export class NodeRuntime {
     this.server.onMap(map);
     this.#mapKeeper?.keep(map);
     this.#router.adopt(map);
+    this.#coordinators.keep(map.coordinators ?? []);
   }
 
   #makeFrontEnd(options: NodeRuntimeOptions, admission: Admission): HttpFrontEnd {
@@ -554,6 +565,11 @@ export class NodeRuntime {
       health: () => this.#health(),
       own: () => metricDocument(this.metrics()),
       ask: (node, message, timeoutMs, done) => this.#router.request(node, message, timeoutMs, done),
+      coordinator: () => undefined,
+      askCoordinator: "standalone" in options.cluster
+        ? undefined
+        : (address, message, timeoutMs, done) =>
+          this.#coordinators.client(address).request(message, timeoutMs, done),
     });
     const deps = { clock, random, log: logger("http"), work: this.node.work };
     return new HttpFrontEnd({ ...deps, metrics: this.#requestMetrics }, {

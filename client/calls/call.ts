@@ -13,6 +13,7 @@ import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { fromErrorReply } from "../../shared/wire/error_reply.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import type { Acks, Consistency, KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import type { Address } from "../../shared/platform/transport.ts";
 
 /** Sends requests to the right node. The real one is `shared/routing/router.ts`; tests have their own. */
 export interface KeyRouter {
@@ -23,9 +24,16 @@ export interface KeyRouter {
   close(): void;
 }
 
-/** One address that answers requests: the coordinator. */
+/** Who answers requests: the coordinators, as one. */
 export interface RequestTarget {
   request(message: object, timeoutMs: number, done: (reply: Reply) => void): void;
+  /** Asks the coordinator at this address, and nobody else; absent if there is but one. */
+  requestAt?(
+    address: Address,
+    message: object,
+    timeoutMs: number,
+    done: (reply: Reply) => void,
+  ): void;
   close(): void;
 }
 
@@ -108,7 +116,7 @@ export interface KvEntry {
 
 /** A process and its counters, or why it did not answer. */
 export interface ProcessStats {
-  /** The node's id, or `coordinator`. */
+  /** The node's id; `coordinator`, or `coordinator c2` if there are several. */
   id: string;
   stats?: unknown;
   error?: KvError;
@@ -116,7 +124,7 @@ export interface ProcessStats {
 
 /** A process and its metrics, or why it did not answer. */
 export interface ProcessMetrics {
-  /** The node's id, or `coordinator`. */
+  /** The node's id; `coordinator`, or `coordinator c2` if there are several. */
   id: string;
   /** By the names of docs/metrics.md. */
   metrics?: MetricDocument;
@@ -125,7 +133,7 @@ export interface ProcessMetrics {
 
 /** A process and its slow requests, the newest first, or why it did not answer. */
 export interface ProcessSlowRequests {
-  /** The node's id, or `coordinator`. */
+  /** The node's id; `coordinator`, or `coordinator c2` if there are several. */
   id: string;
   requests?: SlowRequest[];
   error?: KvError;
@@ -133,7 +141,7 @@ export interface ProcessSlowRequests {
 
 /** What {@linkcode KvClient.ping} found out about a process. */
 export interface PingResult {
-  /** The node's id, or `coordinator`. */
+  /** The node's id; `coordinator`, or `coordinator c2` if there are several. */
   id: string;
   /** How long its answer took, including the time to connect. */
   elapsedMs?: number;

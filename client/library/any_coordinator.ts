@@ -9,7 +9,8 @@
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import { type Address, formatAddress } from "../../shared/platform/transport.ts";
 import type { Message, ReplyTo } from "../../shared/wire/messages.ts";
-import { RpcClient, type RpcClientDeps } from "../../shared/wire/rpc_client.ts";
+import { CoordinatorPool } from "../../shared/routing/coordinator_pool.ts";
+import type { RpcClientDeps } from "../../shared/wire/rpc_client.ts";
 import type { RequestTarget } from "../calls/call.ts";
 
 /** What it is given. */
@@ -25,7 +26,7 @@ export interface AnyCoordinatorOptions {
 export class AnyCoordinator implements RequestTarget {
   readonly #deps: RpcClientDeps;
   readonly #options: AnyCoordinatorOptions;
-  readonly #clients = new Map<string, RpcClient>();
+  readonly #pool: CoordinatorPool;
   /** Who is asked first. */
   #first: string | undefined;
   #closed = false;
@@ -33,15 +34,21 @@ export class AnyCoordinator implements RequestTarget {
   constructor(deps: RpcClientDeps, options: AnyCoordinatorOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#pool = new CoordinatorPool(deps, () => options.hello);
   }
 
   request(message: object, timeoutMs: number, done: ReplyTo): void {
     this.#ask(this.#inOrder(), 0, message, this.#deps.clock.monotonicMs() + timeoutMs, done);
   }
 
+  /** Asks one of them, and nobody else. */
+  requestAt(address: Address, message: object, timeoutMs: number, done: ReplyTo): void {
+    this.#pool.client(address).request(message, timeoutMs, done);
+  }
+
   close(): void {
     this.#closed = true;
-    for (const client of this.#clients.values()) client.close();
+    this.#pool.close();
   }
 
   #ask(
@@ -54,9 +61,9 @@ export class AnyCoordinator implements RequestTarget {
     const address = addresses[at];
     if (address === undefined) return;
     const timeoutMs = deadlineMs - this.#deps.clock.monotonicMs();
-    this.#clientTo(address).request(message, Math.max(1, timeoutMs), (reply) => {
+    this.#pool.client(address).request(message, Math.max(1, timeoutMs), (reply) => {
       const isUnsent = reply.req_type === "error" && reply.code === "unavailable" &&
-        !this.#clientTo(address).up;
+        !this.#pool.client(address).up;
       const isLast = at + 1 >= addresses.length || this.#closed ||
         this.#deps.clock.monotonicMs() >= deadlineMs;
       if (isUnsent && !isLast) return this.#ask(addresses, at + 1, message, deadlineMs, done);
@@ -73,15 +80,5 @@ export class AnyCoordinator implements RequestTarget {
     const first = this.#first === undefined ? undefined : known.get(this.#first);
     const rest = [...known.values()].filter((address) => address !== first);
     return first === undefined ? rest : [first, ...rest];
-  }
-
-  #clientTo(address: Address): RpcClient {
-    const name = formatAddress(address);
-    const known = this.#clients.get(name);
-    if (known !== undefined) return known;
-    const client = new RpcClient(this.#deps, address, this.#options.hello);
-    this.#clients.set(name, client);
-    if (this.#closed) client.close();
-    return client;
   }
 }

@@ -148,6 +148,7 @@ export class KvClient implements AsyncDisposable {
       target && {
         request: (message: object, timeoutMs: number, done: (reply: Reply) => void) =>
           target.request(message, timeoutMs, done),
+        ...(target.requestAt && { requestAt: target.requestAt.bind(target) }),
         close: () => {},
       };
     return new KvClient(
@@ -642,7 +643,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * The counters of the coordinator and of each node; asks all of them at once.
+   * The counters of each coordinator and of each node; asks all of them at once.
    *
    * @example
    * ```ts
@@ -655,7 +656,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * The metrics of the coordinator and of each node, as docs/metrics.md lists them; asks all of them at once.
+   * The metrics of each coordinator and of each node, as docs/metrics.md lists them; asks all of them at once.
    *
    * @example
    * ```ts
@@ -668,7 +669,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * The newest slow requests of the coordinator and of each node, with their keys.
+   * The newest slow requests of each coordinator and of each node, with their keys.
    *
    * @param limit of each process
    *
@@ -683,7 +684,7 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * Asks the coordinator and each node whether they are there.
+   * Asks each coordinator and each node whether they are there.
    *
    * @example
    * ```ts

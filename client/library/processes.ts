@@ -242,7 +242,7 @@ export class Processes {
     if (reply.req_type !== "ack") throw replyError(reply, "announce");
   }
 
-  /** Asks the coordinator and each node, all of them at once. */
+  /** Asks the coordinators and each node, all of them at once. */
   async #askAll<T>(
     message: object,
     options: CallOptions,
@@ -257,11 +257,33 @@ export class Processes {
     const calls = map.nodes.map(({ id }) =>
       ask(id, (done) => router.request(id, message, timeoutMs, done))
     );
-    if (coordinator !== undefined) {
-      calls.unshift(ask("coordinator", (done) => coordinator.request(message, timeoutMs, done)));
+    const { coordinators = [] } = map;
+    if (coordinator?.requestAt !== undefined && coordinators.length > 1) {
+      calls.unshift(...coordinators.map(({ id, host, port }) =>
+        ask(
+          coordinatorName(id),
+          (done) => coordinator.requestAt?.({ host, port }, message, timeoutMs, done),
+        )
+      ));
+    } else if (coordinator !== undefined) {
+      const name = coordinatorName(undefined);
+      calls.unshift(ask(name, (done) => coordinator.request(message, timeoutMs, done)));
     }
     return await Promise.all(calls);
   }
+}
+
+const COORDINATOR = "coordinator";
+
+/** What a coordinator is called beside the ids of nodes. @param id if there are several */
+function coordinatorName(id: string | undefined): string {
+  return id === undefined ? COORDINATOR : `${COORDINATOR} ${id}`;
+}
+
+/** Which coordinator a process is by its name: its id, "" if it is the only one; undefined for a node. */
+export function coordinatorOf(name: string): string | undefined {
+  if (name === COORDINATOR) return "";
+  return name.startsWith(`${COORDINATOR} `) ? name.slice(COORDINATOR.length + 1) : undefined;
 }
 
 /** A request that cannot be taken back: the signal ends only the waiting. */

@@ -19,6 +19,7 @@ import {
   type CoordinatorMember,
   type CoordinatorSet,
   isMember,
+  majorityOf,
 } from "../register/coordinator_set.ts";
 import { compareStamps, type Stamp } from "../register/generation.ts";
 import type { Envelope, Outgoing } from "../register/messages.ts";
@@ -173,6 +174,7 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
       member: member.member,
       role: member.role,
       set: this.set,
+      needed: this.set === undefined ? 1 : majorityOf(this.set),
       holder: this.#holder,
       chosen: member.chosen?.stamp,
       positions: member.positions(),

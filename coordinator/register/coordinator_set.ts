@@ -71,6 +71,12 @@ export function isQuorum(
   return isMajority(voters, folders) && (!joint || isMajority(wanted ?? [], folders));
 }
 
+/** How many of the voters a majority is; of a joint set, how many of the side that needs more. */
+export function majorityOf({ voters, wanted = [], joint }: CoordinatorSet): number {
+  const counted = joint ? Math.max(voters.length, wanted.length) : voters.length;
+  return Math.floor(counted / 2) + 1;
+}
+
 /**
  * The set of the next document on the way to the wanted voters; undefined if nothing is to be done now.
  *

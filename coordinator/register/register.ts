@@ -77,6 +77,8 @@ export interface RegisterState {
   /** Who is believed to be active. */
   readonly holder: CoordinatorMember | undefined;
   readonly chosen: Stamp | undefined;
+  /** So many coordinators have to be there, so that one of them can be active. */
+  readonly needed: number;
   /** Where each member is, by folder; empty unless this is the active one. */
   readonly positions: ReadonlyMap<string, Stamp | undefined>;
   /** When each of the others was heard of last, by folder, on this process's monotonic clock. */

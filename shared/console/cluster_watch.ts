@@ -13,6 +13,7 @@ import { CONSOLE_ASK_TIMEOUT_MS, CONSOLE_GAP_MS_MAX, CONSOLE_PERIOD_MS } from ".
 import type { Told } from "../metrics/figures.ts";
 import { type MetricDocument, readMetricDocument } from "../metrics/metric_document.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { Address } from "../platform/transport.ts";
 import type { ReplyTo } from "../wire/messages.ts";
 import { consoleSnapshot, type Pair } from "./snapshot.ts";
 
@@ -25,16 +26,23 @@ export interface WatchedCluster {
   own(): MetricDocument;
   /** This process, if it is a node; undefined for a coordinator. */
   readonly self: string | undefined;
+  /** The name of this coordinator among them; undefined for a node. */
+  coordinator(): string | undefined;
   /** Asks a node. */
   ask(node: string, message: object, timeoutMs: number, done: ReplyTo): void;
+  /** Asks a coordinator; undefined for a node that is a cluster by itself. */
+  readonly askCoordinator:
+    | ((address: Address, message: object, timeoutMs: number, done: ReplyTo) => void)
+    | undefined;
 }
 
 /** Makes snapshots. One for a process. */
 export class ClusterWatch {
   readonly #clock: Clock;
   readonly #cluster: WatchedCluster;
-  /** By node; "" is the coordinator. */
+  /** By node, and by coordinator. */
   #told = new Map<string, Told>();
+  #coordinatorsTold = new Map<string, Told>();
   #text = "";
   #atMs = -Infinity;
   #round: Promise<void> | undefined;
@@ -54,20 +62,11 @@ export class ClusterWatch {
 
   async #look(): Promise<void> {
     const { self, secured } = this.#cluster;
-    const before = this.#told;
-    const told = new Map<string, Told>();
-    told.set(self ?? "", this.#tell(this.#cluster.own()));
-    const others = (this.#cluster.map()?.nodes ?? [])
-      .filter(({ id, state }) => id !== self && state !== "down");
-    await Promise.all(others.map(async ({ id }) => {
-      const document = await this.#ask(id);
-      if (document !== undefined) told.set(id, this.#tell(document));
-    }));
-    this.#told = told;
-    const pairs = new Map<string, Pair>();
-    for (const [id, now] of told) pairs.set(id, { now, before: recent(before.get(id), now) });
-    const coordinator = self === undefined ? pairs.get("") : undefined;
-    pairs.delete("");
+    const [nodes, coordinators] = await Promise.all([this.#askNodes(), this.#askCoordinators()]);
+    const pairs = pairsOf(nodes, this.#told);
+    const coordinatorPairs = coordinators && pairsOf(coordinators, this.#coordinatorsTold);
+    this.#told = nodes;
+    this.#coordinatorsTold = coordinators ?? new Map();
     this.#text = JSON.stringify(consoleSnapshot({
       wallMs: this.#clock.wallMs(),
       periodMs: CONSOLE_PERIOD_MS,
@@ -76,26 +75,66 @@ export class ClusterWatch {
       version: VERSION,
       health: this.#cluster.health(),
       seenBy: self ?? "coordinator",
-      // A node says itself whether it has lost it.
-      coordinatorAnswers: true,
-      coordinator,
+      coordinators: coordinatorPairs,
       nodes: pairs,
     }));
     this.#atMs = this.#clock.monotonicMs();
   }
 
+  async #askNodes(): Promise<Map<string, Told>> {
+    const { self } = this.#cluster;
+    const told = new Map<string, Told>();
+    if (self !== undefined) told.set(self, this.#tell(this.#cluster.own()));
+    const others = (this.#cluster.map()?.nodes ?? [])
+      .filter(({ id, state }) => id !== self && state !== "down");
+    await Promise.all(others.map(async ({ id }) => {
+      const document = await asked((message, timeoutMs, done) =>
+        this.#cluster.ask(id, message, timeoutMs, done)
+      );
+      if (document !== undefined) told.set(id, this.#tell(document));
+    }));
+    return told;
+  }
+
+  async #askCoordinators(): Promise<Map<string, Told> | undefined> {
+    const { askCoordinator } = this.#cluster;
+    if (askCoordinator === undefined) return undefined;
+    const own = this.#cluster.coordinator();
+    const told = new Map<string, Told>();
+    if (own !== undefined) told.set(own, this.#tell(this.#cluster.own()));
+    const others = (this.#cluster.map()?.coordinators ?? []).filter(({ id }) => id !== own);
+    await Promise.all(others.map(async ({ id, host, port }) => {
+      const document = await asked((message, timeoutMs, done) =>
+        askCoordinator({ host, port }, message, timeoutMs, done)
+      );
+      if (document !== undefined) told.set(id, this.#tell(document));
+    }));
+    return told;
+  }
+
   #tell(document: MetricDocument): Told {
     return { document, atMs: this.#clock.monotonicMs() };
   }
+}
 
-  /** Undefined if it does not answer in time. */
-  #ask(node: string): Promise<MetricDocument | undefined> {
-    return new Promise((resolve) => {
-      this.#cluster.ask(node, { req_type: "metrics" }, CONSOLE_ASK_TIMEOUT_MS, (reply) => {
-        resolve(reply.req_type === "result" ? readMetricDocument(reply.result) : undefined);
-      });
+/** Undefined if it does not answer in time. */
+function asked(
+  ask: (message: object, timeoutMs: number, done: ReplyTo) => void,
+): Promise<MetricDocument | undefined> {
+  return new Promise((resolve) => {
+    ask({ req_type: "metrics" }, CONSOLE_ASK_TIMEOUT_MS, (reply) => {
+      resolve(reply.req_type === "result" ? readMetricDocument(reply.result) : undefined);
     });
-  }
+  });
+}
+
+function pairsOf(
+  told: ReadonlyMap<string, Told>,
+  before: ReadonlyMap<string, Told>,
+): Map<string, Pair> {
+  return new Map(
+    [...told].map(([id, now]) => [id, { now, before: recent(before.get(id), now) }]),
+  );
 }
 
 /** What was said long ago, when somebody looked last, tells nothing of how things are now. */

@@ -14,7 +14,7 @@ import {
 } from "../cluster/cluster_map.ts";
 import type { HealthReport } from "../http/protocol/health_report.ts";
 import { CONSOLE_OPERATIONS_MAX, CONSOLE_PARTITIONS_MAX } from "../limits/http.ts";
-import { type Alert, alertsOf } from "../metrics/alerts.ts";
+import { type Alert, alertsOf } from "../diagnosis/alerts.ts";
 import {
   type ClusterFacts,
   clusterFactsOf,
@@ -24,6 +24,7 @@ import {
   processFigures,
   type Told,
 } from "../metrics/figures.ts";
+import { type CoordinatorsView, coordinatorsView } from "../diagnosis/coordinator_figures.ts";
 import { formatAddress } from "../platform/transport.ts";
 
 /** A node, for the page. */
@@ -67,8 +68,8 @@ export interface ConsoleSnapshot {
   /** Who tells this: "coordinator", or the id of a node. */
   readonly seenBy: string;
   readonly facts: ClusterFacts;
-  /** The process that tells this, if it is a coordinator. */
-  readonly coordinator?: ProcessFigures;
+  /** Absent if none was asked. */
+  readonly coordinators?: CoordinatorsView;
   readonly nodes: readonly NodeView[];
   /** Absent if there are too many to be shown one by one. */
   readonly partitions?: readonly PartitionView[];
@@ -91,21 +92,22 @@ export interface SnapshotSource {
   readonly version: string;
   readonly health: Pick<HealthReport, "status" | "reasons">;
   readonly seenBy: string;
-  /** Whether the coordinator answers, as far as whoever asks knows. */
-  readonly coordinatorAnswers: boolean;
-  /** Of the coordinator, if it has been asked. */
-  readonly coordinator: Pair | undefined;
+  /**
+   * By coordinator, "" for the only one of a map that names none; those that do not answer are not in it. Undefined if
+   * none was asked.
+   */
+  readonly coordinators: ReadonlyMap<string, Pair> | undefined;
   /** By node; those that do not answer are not in it. */
   readonly nodes: ReadonlyMap<string, Pair>;
 }
 
 /** The document of a source. */
 export function consoleSnapshot(source: SnapshotSource): ConsoleSnapshot {
-  const { map, coordinator, health } = source;
+  const { map, health } = source;
   const nodes = nodeViews(map, source.nodes);
-  const facts = (coordinator && clusterFactsOf(coordinator.now.document)) ??
-    factsOfMap(map, nodes);
-  const told = [...source.nodes.values(), ...(coordinator === undefined ? [] : [coordinator])];
+  const told = [...source.nodes.values(), ...source.coordinators?.values() ?? []];
+  const coordinators = coordinatorsOf(source);
+  const facts = factsOfActive(source, coordinators) ?? factsOfMap(map, nodes);
   const partitions = map?.partitions ?? [];
   const isShown = partitions.length <= CONSOLE_PARTITIONS_MAX;
   return {
@@ -124,9 +126,7 @@ export function consoleSnapshot(source: SnapshotSource): ConsoleSnapshot {
     health: { status: health.status, reasons: health.reasons },
     seenBy: source.seenBy,
     facts,
-    ...(coordinator === undefined
-      ? {}
-      : { coordinator: processFigures(coordinator.now, coordinator.before) }),
+    ...(coordinators === undefined ? {} : { coordinators }),
     nodes,
     ...(isShown ? { partitions: partitionViews(map?.nodes ?? [], partitions) } : {}),
     operations: operationFigures(told, CONSOLE_OPERATIONS_MAX),
@@ -134,9 +134,26 @@ export function consoleSnapshot(source: SnapshotSource): ConsoleSnapshot {
       facts,
       nodes.map(({ id, address, state, figures }) => ({ id, address, state, figures })),
       source.wallMs,
-      source.coordinatorAnswers,
+      coordinators,
     ),
   };
+}
+
+/** Undefined if none was asked: then nothing is known of them but where they are. */
+export function coordinatorsOf(
+  { map, coordinators }: Pick<SnapshotSource, "map" | "coordinators">,
+): CoordinatorsView | undefined {
+  return coordinators && coordinatorsView(map?.coordinators ?? [], coordinators);
+}
+
+/** Only the active coordinator knows of the cluster. */
+function factsOfActive(
+  { coordinators }: SnapshotSource,
+  view: CoordinatorsView | undefined,
+): ClusterFacts | undefined {
+  const active = view?.list.find(({ role }) => role === "active");
+  const told = active && coordinators?.get(active.id);
+  return told && clusterFactsOf(told.now.document);
 }
 
 /** What the map alone tells: of a node, which does not know what the coordinator does. */

@@ -120,6 +120,10 @@ export const COORDINATOR_DISK_RETRY_MS = 1_000;
 export const COORDINATORS_MAX = 7;
 /** A learner that is at most this many changes behind may become a voter: nobody waits for it for long. */
 export const COORDINATOR_LAG_MAX = 2;
+/** A coordinator that is further behind for a while cannot write its document, or does not get it. */
+export const COORDINATOR_BEHIND_MAX = 10;
+/** One that was not heard of for this long counts as away: longer than a change of activity takes. */
+export const COORDINATOR_AWAY_MS = 5_000;
 /** A survivor that goes on alone goes on this far above every generation that the others may have had. */
 export const RECOVERED_GENERATION_LEAP = 1_000_000;
 
@@ -165,6 +169,14 @@ export const ETCD_PRESENCE_SECONDS = 10;
 /** How many of them are listed. */
 export const ETCD_MEMBERS_MAX = 64;
 
+invariant(
+  COORDINATOR_AWAY_MS > COORDINATOR_PROMISE_BAR_MS + COORDINATOR_JITTER_MS,
+  "a coordinator does not count as away while another one becomes active",
+);
+invariant(
+  COORDINATOR_BEHIND_MAX > COORDINATOR_LAG_MAX,
+  "one that could become a voter is not told of as one that is behind",
+);
 invariant(LEASE_MS > 2 * HEARTBEAT_INTERVAL_MS, "a lease outlives one lost heartbeat");
 invariant(
   HEARD_INTERVALS_MAX * HEARTBEAT_INTERVAL_MS < FAILURE_TIMEOUT_MS,

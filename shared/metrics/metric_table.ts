@@ -321,6 +321,30 @@ export const METRICS = {
     "coordinator",
     "The generation of the newest document here. It grows with each change of activity.",
   ),
+  kv_coordinators_needed: gauge(
+    "coordinator",
+    "So many coordinators have to be there, so that one can be active: a majority; 1 if the document is in an etcd.",
+  ),
+  kv_coordinator_active_since_seconds: gauge(
+    "coordinator",
+    "Since when this coordinator is the active one, in seconds since 1970; it is there only of the active one.",
+  ),
+  kv_coordinator_member: gauge(
+    "coordinator",
+    "Always 1: a coordinator, and what the active one, which alone says this, takes it for: active, standby, joining, leaving, waiting (for an operator).",
+    "coordinator",
+    "role",
+  ),
+  kv_coordinator_behind: gauge(
+    "coordinator",
+    "How many changes of the cluster's document a coordinator is behind the active one, which alone says this.",
+    "coordinator",
+  ),
+  kv_coordinator_silent_seconds: gauge(
+    "coordinator",
+    "For how long the active coordinator, which alone says this, has not heard of another one.",
+    "coordinator",
+  ),
   kv_coordinator_activities_total: counter(
     "coordinator",
     "How often this coordinator has become the active one since its start.",

@@ -46,7 +46,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
       "scheduling",
       "schema",
     ],
-    ["operations"],
+    ["diagnosis", "operations"],
     ["wire", "security/login"],
     ["arguments", "denokv", "discovery", "security", "validation", "watch", "http/protocol"],
     ["console", "database", "routing", "security/members"],

@@ -8,14 +8,14 @@ import { VERSION } from "../../../shared/base/version.ts";
 import {
   type ConsoleSnapshot,
   consoleSnapshot,
+  coordinatorsOf,
   type Pair,
 } from "../../../shared/console/snapshot.ts";
-import { processFigures, type Told } from "../../../shared/metrics/figures.ts";
+import type { Told } from "../../../shared/metrics/figures.ts";
 import type { CallOptions } from "../../calls/call.ts";
+import { coordinatorOf } from "../../library/processes.ts";
 import type { KvClient } from "../../library/kv_client.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
-
-const COORDINATOR = "coordinator";
 
 /** Looks at a cluster, again and again. */
 export class ClusterView {
@@ -43,24 +43,31 @@ export class ClusterView {
     const before = this.#told;
     const atMs = this.#clock.monotonicMs();
     const pairs = new Map<string, Pair>();
+    const coordinators = new Map<string, Pair>();
+    let isAsked = false;
     const told = new Map<string, Told>();
     for (const { id, metrics } of processes) {
+      const coordinator = coordinatorOf(id);
+      isAsked ||= coordinator !== undefined;
       if (metrics === undefined) continue;
       const now = { document: metrics, atMs };
       told.set(id, now);
-      pairs.set(id, { now, before: before.get(id) });
+      const pair = { now, before: before.get(id) };
+      if (coordinator === undefined) pairs.set(id, pair);
+      else coordinators.set(coordinator || (map.coordinators?.[0]?.id ?? ""), pair);
     }
     this.#told = told;
     const periodMs = beganMs - this.#atMs;
     this.#atMs = beganMs;
-    const coordinator = pairs.get(COORDINATOR);
-    pairs.delete(COORDINATOR);
-    const asked = processes.find(({ id }) => id === COORDINATOR);
-    const status = coordinator && processFigures(coordinator.now, undefined).health;
+    const source = { map, coordinators: isAsked ? coordinators : undefined };
+    const view = coordinatorsOf(source);
+    // The active one knows of the whole cluster.
+    const status = (view?.list.find(({ role }) => role === "active") ?? view?.list[0])?.figures
+      ?.health;
     return consoleSnapshot({
+      ...source,
       wallMs: this.#clock.wallMs(),
       periodMs,
-      map,
       secured: false,
       version: VERSION,
       health: {
@@ -68,8 +75,6 @@ export class ClusterView {
         reasons: [],
       },
       seenBy: "client",
-      coordinatorAnswers: asked === undefined || coordinator !== undefined,
-      coordinator,
       nodes: pairs,
     });
   }

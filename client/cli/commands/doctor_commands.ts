@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { diagnose, type Examined, type Finding } from "../../../shared/metrics/diagnosis.ts";
+import { diagnose, type Examined, type Finding } from "../../../shared/diagnosis/diagnosis.ts";
 import { processFigures } from "../../../shared/metrics/figures.ts";
 import { addedUp, quantileOf } from "../../../shared/metrics/histogram.ts";
 import { histogramsOf, type MetricDocument } from "../../../shared/metrics/metric_document.ts";
 import { sleep } from "../../../shared/platform/clock.ts";
 import type { Command, CommandContext } from "../command/command.ts";
+import { coordinatorOf } from "../../library/processes.ts";
 import type { Word } from "../command/command_line.ts";
 import { EXIT } from "../command/exit_code.ts";
 import { ClusterView } from "./cluster_view.ts";
@@ -24,7 +25,7 @@ export const DOCTOR_COMMANDS: readonly Command[] = [
     arguments: [],
     options: ["json", "timeoutMs"],
     help:
-      "looks at clocks, disks, addresses, versions, limits, certificates and redundancy; says what to mend",
+      "looks at coordinators, clocks, disks, addresses, versions, limits, certificates and redundancy; says what to mend",
     answers: "exit code 0 if there is nothing to mend, else 1",
     run: runDoctor,
   },
@@ -42,10 +43,14 @@ async function runDoctor(_: readonly Word[], context: CommandContext): Promise<n
   const beganMs = clock.wallMs();
   const answers = await client.metrics(options);
   const answerMs = clock.wallMs() - beganMs;
-  const byId = new Map(snapshot.nodes.map(({ id, figures }) => [id, figures]));
+  const nodes = new Map(snapshot.nodes.map(({ id, figures }) => [id, figures]));
+  const coordinators = snapshot.coordinators?.list ?? [];
   const processes = answers.map(({ id, metrics, error }): Examined => {
     const alone = metrics && processFigures({ document: metrics, atMs: 0 }, undefined);
-    const figures = id === "coordinator" ? snapshot.coordinator : byId.get(id);
+    const coordinator = coordinatorOf(id);
+    const figures = coordinator === undefined
+      ? nodes.get(id)
+      : coordinators.find((one) => one.id === coordinator)?.figures;
     // If nothing was written just now: since the process began.
     const commitP99Ms = figures?.commitP99Ms ?? (metrics && everCommitted(metrics));
     return {
@@ -57,7 +62,12 @@ async function runDoctor(_: readonly Word[], context: CommandContext): Promise<n
     };
   });
   const map = await client.clusterMap();
-  const findings = diagnose({ map, alerts: snapshot.alerts, processes });
+  const findings = diagnose({
+    map,
+    alerts: snapshot.alerts,
+    coordinators: snapshot.coordinators,
+    processes,
+  });
   await printEither(context, findings, findings.map(lineOf).join(""));
   return findings.every(({ verdict }) => verdict !== "bad") ? EXIT.ok : EXIT.error;
 }

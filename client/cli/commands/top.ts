@@ -4,6 +4,7 @@
  * @module
  */
 import type { ConsoleSnapshot, NodeView } from "../../../shared/console/snapshot.ts";
+import type { CoordinatorView } from "../../../shared/diagnosis/coordinator_figures.ts";
 import type { ProcessFigures } from "../../../shared/metrics/figures.ts";
 import type { ScreenLine } from "../command/command.ts";
 import { formatTable } from "../command/output.ts";
@@ -60,7 +61,8 @@ const HEADER = [
  * @param rows with more lines, the last ones are left out
  */
 export function topLines(snapshot: ConsoleSnapshot, columns: number, rows: number): ScreenLine[] {
-  const { cluster, nodes, coordinator, health, operations, alerts } = snapshot;
+  const { cluster, nodes, coordinators, health, operations, alerts } = snapshot;
+  const list = coordinators?.list ?? [];
   const up = nodes.filter(({ state }) => state === "up").length;
   const date = new Date(snapshot.atMs).toISOString().slice(11, 19);
   const lines: ScreenLine[] = [
@@ -76,16 +78,25 @@ export function topLines(snapshot: ConsoleSnapshot, columns: number, rows: numbe
     { text: "" },
     ...tableLines(HEADER, [
       ...nodes.map(nodeRow),
-      ...(coordinator === undefined ? [] : [[
-        "coordinator",
-        coordinator.health ?? UNKNOWN,
+      ...list.map((one) => [
+        list.length > 1 ? `coordinator ${one.id}` : "coordinator",
+        one.figures === undefined ? "silent" : one.figures.health ?? UNKNOWN,
         "",
         "",
         "",
-        ...processCells(coordinator),
-      ]]),
+        ...processCells(one.figures),
+      ]),
     ]),
   ];
+  if (list.length > 1) {
+    lines.push(
+      { text: "" },
+      ...tableLines(
+        ["coordinator", "role", "address", "behind", "heard of", "active since"],
+        list.map(coordinatorRow),
+      ),
+    );
+  }
   if (operations.length > 0) {
     lines.push(
       { text: "" },
@@ -118,6 +129,21 @@ function tableLines(header: readonly string[], rows: readonly (readonly string[]
     "\n",
   );
   return [{ text: head, strong: true }, ...body.map((text) => ({ text }))];
+}
+
+function coordinatorRow(
+  { id, address, role, behind, silentMs, activeSinceMs: since }: CoordinatorView,
+): string[] {
+  return [
+    id,
+    role ?? UNKNOWN,
+    address || UNKNOWN,
+    figure(behind),
+    role === "active" || silentMs === undefined ? UNKNOWN : `${milliseconds(silentMs)} ago`,
+    since === undefined || Math.abs(since) > 8.64e15
+      ? UNKNOWN
+      : new Date(since).toISOString().slice(0, 19).replace("T", " "),
+  ];
 }
 
 function nodeRow({ address, state, figures, primaries, followers, learners }: NodeView): string[] {

@@ -201,6 +201,7 @@ export class EtcdRegister<D> implements ManagedRegister<D> {
       member: this.#options.member,
       role: this.#held === undefined ? "standby" : "active",
       set: this.set,
+      needed: 1,
       holder: this.#holder,
       chosen: this.#chosen.stamp,
       // Whoever looks has the newest document.

@@ -90,6 +90,16 @@ Deno.test("coordinators: without a majority data is served and membership waits;
   await using kv = await coordinators.connect();
   await using workload = Workload.start(kv, "loop");
   await moreWrites(cluster, workload);
+  const coordinatorsNow = async () => {
+    const { host, port } = coordinators.addressOf(2);
+    const { stdout } = await cluster.client(`--seeds=${host}:${port}`, "doctor", "--json");
+    const all = JSON.parse(stdout) as { about: string; verdict: string; text: string }[];
+    return all.find(({ about }) => about === "coordinators");
+  };
+  const well = await coordinatorsNow();
+  assertEquals(well?.verdict, "ok", well?.text);
+  assertStringIncludes(well?.text ?? "", "3, of which 1 may be away; c1 is active since");
+
   await Promise.all([0, 1].map((index) => coordinators.processOf(index).crash()));
   await cluster.poll("the survivor does not act", async () => {
     const reply = await coordinators.askOne(2, { req_type: "coordinators" });
@@ -99,6 +109,19 @@ Deno.test("coordinators: without a majority data is served and membership waits;
       : undefined;
   });
   await moreWrites(cluster, workload);
+  const hurt = await coordinatorsNow();
+  assertEquals(hurt?.verdict, "bad");
+  assertStringIncludes(
+    hurt?.text ?? "",
+    "none can act: 1 of 3 answer, and 2 have to reach each other",
+  );
+  // A node's console knows of them as well.
+  const { host, port } = cluster.nodeHttpAddress(0);
+  const page = await fetch(`http://${host}:${port}/console/snapshot`);
+  const { alerts } = await page.json() as { alerts: { name: string }[] };
+  assertEquals(alerts.map(({ name }) => name).filter((name) => name.includes("Active")), [
+    "KvNoActiveCoordinator",
+  ]);
   // The survivor's gateway serves, too.
   assertEquals((await coordinators.askOne(2, { req_type: "get_map" })).req_type, "map");
   await coordinators.restart(0);

@@ -7,6 +7,7 @@ export const ALONE: CoordinatorsReport = {
   right: true,
   generation: 2,
   revision: 1,
+  needed: 1,
   active_since: 0,
   activities: 1,
   last_end: null,

@@ -5,7 +5,7 @@ import dashboard from "../../../ops/grafana/kv.json" with { type: "json" };
 import rules from "../../../ops/prometheus/alerts.yml" with { type: "text" };
 import ruleTests from "../../../ops/prometheus/alerts_test.yml" with { type: "text" };
 import operations from "../../../docs/operations.md" with { type: "text" };
-import { ALERT_BOUNDS, ALERTS } from "../../../shared/metrics/alerts.ts";
+import { ALERT_BOUNDS, ALERTS } from "../../../shared/diagnosis/alerts.ts";
 import { METRIC_ROWS } from "../../../shared/metrics/metric_table.ts";
 
 interface Rule {
@@ -62,6 +62,7 @@ Deno.test("alerts.yml: has the bounds of the console", () => {
   const expr = (name: string) => RULES.find(({ alert }) => alert === name)?.expr ?? "";
   const table: [string, number][] = [
     ["KvDiskAlmostFull", ALERT_BOUNDS.diskFreePart],
+    ["KvCoordinatorAway", ALERT_BOUNDS.coordinatorBehind],
     ["KvReplicationBehind", ALERT_BOUNDS.lagWrites],
     ["KvSlowDisk", ALERT_BOUNDS.commitP99Ms / 1_000],
     ["KvEventLoopBlocked", ALERT_BOUNDS.loopDelayP99Ms / 1_000],

@@ -56,6 +56,22 @@ Deno.test("AnyCoordinator: whoever can be reached is asked, and stays the first 
   scene.coordinators.close();
 });
 
+Deno.test("AnyCoordinator: one that is asked by its address answers itself, or nobody does", async () => {
+  const scene = new Scene();
+  await scene.serve("b");
+  await scene.serve("c");
+  const replies: string[] = [];
+  for (const host of ["a", "b", "c"]) {
+    scene.coordinators.requestAt({ host, port: 1 }, { req_type: "ping" }, 5_000, (reply) => {
+      replies.push(`${host} ${reply.req_type}`);
+    });
+  }
+  for (let i = 0; i < 100 && replies.length < 3; i++) await scene.clock.run(100);
+  assertEquals(replies.sort(), ["a error", "b ack", "c ack"]);
+  assertEquals(scene.asked.sort(), ["b", "c"]);
+  scene.coordinators.close();
+});
+
 Deno.test("AnyCoordinator: what was sent is not sent again elsewhere; nobody there is told once", async () => {
   const scene = new Scene();
   await scene.serve("a");

@@ -1,10 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Processes } from "../../../../client/library/processes.ts";
+import { coordinatorOf, Processes } from "../../../../client/library/processes.ts";
 import { Sender } from "../../../../client/library/sender.ts";
+import type { Address } from "../../../../shared/platform/transport.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 import type { Reply } from "../../../../shared/wire/messages.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
-import { FakeCluster } from "../../../support/worlds/fake_cluster.ts";
+import { FakeCluster, fakeMap } from "../../../support/worlds/fake_cluster.ts";
 
 function setUp(answer?: Reply) {
   const asked: object[] = [];
@@ -24,6 +25,32 @@ Deno.test("Processes.stats: one that does not answer is in the list, with its er
   const [coordinator, ...nodes] = await processes.stats({});
   assertEquals([coordinator?.id, coordinator?.error?.code], ["coordinator", "unavailable"]);
   assertEquals(nodes.every(({ stats }) => stats !== undefined), true);
+});
+
+Deno.test("Processes.ping: of several coordinators each is asked, by its address and under its name", async () => {
+  const router = new FakeCluster();
+  const coordinators = ["c1", "c2"].map((id, i) => ({ id, host: "h", port: i }));
+  router.map = () => ({ ...fakeMap(), coordinators });
+  router.refresh = () => Promise.resolve(router.map());
+  const coordinator = {
+    request: () => {},
+    requestAt: ({ port }: Address, _: object, _timeoutMs: number, done: (reply: Reply) => void) =>
+      done(
+        port === 0
+          ? { req_type: "ack" }
+          : { req_type: "error", code: "unavailable", message: "gone" },
+      ),
+    close: () => {},
+  };
+  const deps = { clock: new ManualClock(), router, coordinator };
+  const [first, second] = await new Processes(deps, new Sender(deps, {})).ping({});
+  assertEquals([first?.id, first?.elapsedMs], ["coordinator c1", 0]);
+  assertEquals([second?.id, second?.error?.code], ["coordinator c2", "unavailable"]);
+  assertEquals(["coordinator", "coordinator c2", "00000000000000a1"].map(coordinatorOf), [
+    "",
+    "c2",
+    undefined,
+  ]);
 });
 
 Deno.test("Processes.forget: asks the coordinator, and says what had to be forced", async () => {

@@ -5,6 +5,7 @@ import {
   isQuorum,
   isVoter,
   learnersOf,
+  majorityOf,
   membersOf,
   nextSet,
   setOf,
@@ -26,6 +27,13 @@ Deno.test("isQuorum: more than half of the voters; of a joint set, of both (rule
   assertEquals(isQuorum(joint, folders(A, B)), false);
   assertEquals(isQuorum(joint, folders(D, E)), false);
   assertEquals(isQuorum(joint, folders(A, C, D)), true);
+  assertEquals([setOf(A), setOf(A, B), three, setOf(A, B, C, D), joint].map(majorityOf), [
+    1,
+    2,
+    2,
+    3,
+    2,
+  ]);
 });
 
 Deno.test("isQuorum: learners do not count (rule G10)", () => {

@@ -27,7 +27,9 @@ class Scene {
     map: () => MAP,
     health: () => ({ role: "coordinator", status: "ok", reasons: [], checks: {} }),
     own: () => documentOf(this.requests),
+    coordinator: () => "c1",
     ask: (node, _message, _timeoutMs, done) => void this.asked.push([node, done]),
+    askCoordinator: ({ host }, _message, _timeoutMs, done) => void this.asked.push([host, done]),
   });
 
   /** Answers what is asked; SILENCE: not in time. */
@@ -88,18 +90,20 @@ Deno.test("ClusterWatch: nobody looks, so nothing is done", () => {
 
 Deno.test("ClusterWatch: rates are those since the last look, unless that was long ago", async () => {
   const scene = new Scene();
-  assertEquals((await scene.look()).coordinator?.requestsPerSecond, undefined);
+  const own = ({ coordinators }: ConsoleSnapshot) => coordinators?.list[0]?.figures;
+  assertEquals(own(await scene.look())?.requestsPerSecond, undefined);
   scene.requests = 100;
   scene.clock.advance(CONSOLE_PERIOD_MS);
-  const { coordinator, nodes } = await scene.look();
-  assertEquals(coordinator?.requestsPerSecond, 100_000 / CONSOLE_PERIOD_MS);
+  const snapshot = await scene.look();
+  const { nodes } = snapshot;
+  assertEquals(own(snapshot)?.requestsPerSecond, 100_000 / CONSOLE_PERIOD_MS);
   assertEquals(nodes.map(({ figures }) => figures?.requestsPerSecond), [
     100_000 / CONSOLE_PERIOD_MS,
     100_000 / CONSOLE_PERIOD_MS,
     undefined,
   ]);
   scene.clock.advance(CONSOLE_GAP_MS_MAX + 1);
-  assertEquals((await scene.look()).coordinator?.requestsPerSecond, undefined);
+  assertEquals(own(await scene.look())?.requestsPerSecond, undefined);
 });
 
 Deno.test("ClusterWatch: a node that does not answer, or nonsense, is shown without figures", async () => {
@@ -118,4 +122,29 @@ Deno.test("ClusterWatch: a node that does not answer, or nonsense, is shown with
     scene.clock.advance(CONSOLE_PERIOD_MS);
     assertEquals((await scene.look(nonsense)).nodes.length, 3);
   }
+});
+
+Deno.test("ClusterWatch: the other coordinators are asked as the nodes are, and one that does not answer is shown", async () => {
+  const asked: [string, ReplyTo][] = [];
+  const coordinators = ["c1", "c2", "c3"].map((id) => ({ id, host: id, port: 1 }));
+  const watch = new ClusterWatch(new ManualClock(), {
+    secured: false,
+    self: undefined,
+    map: () => ({ ...MAP, coordinators, nodes: [] }),
+    health: () => ({ role: "coordinator", status: "ok", reasons: [], checks: {} }),
+    own: () => documentOf(0),
+    coordinator: () => "c2",
+    ask: () => {},
+    askCoordinator: ({ host }, _message, _timeoutMs, done) => void asked.push([host, done]),
+  });
+  const text = watch.snapshot();
+  assertEquals(asked.map(([host]) => host), ["c1", "c3"]);
+  asked[0]?.[1]({ req_type: "result", result: documentOf(1) });
+  asked[1]?.[1]({ req_type: "error", code: "unavailable", message: "gone" });
+  const { coordinators: view } = JSON.parse(await text) as ConsoleSnapshot;
+  assertEquals(view?.list.map(({ id, figures }) => [id, figures !== undefined]), [
+    ["c1", true],
+    ["c2", true],
+    ["c3", false],
+  ]);
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { REQUEST_SECONDS_BUCKETS, SAMPLES_READ_MAX } from "../../../../shared/limits/requests.ts";
-import { alertsOf } from "../../../../shared/metrics/alerts.ts";
+import { alertsOf } from "../../../../shared/diagnosis/alerts.ts";
 import {
   type ClusterFacts,
   operationFigures,
@@ -128,7 +128,8 @@ Deno.test("alertsOf: each reason is told, the worst first, and nothing if all is
     ...nodes: Parameters<typeof alertsOf>[1][number][]
   ) => alertsOf(facts, nodes, 1_000).map(({ name }) => name);
   assertEquals(names(WELL, node), []);
-  assertEquals(alertsOf(WELL, [node], 1_000, false).map(({ name }) => name), [
+  const silent = { list: [{ id: "c1", address: "h:1" }], hasActive: false };
+  assertEquals(alertsOf(WELL, [node], 1_000, silent).map(({ name }) => name), [
     "KvCoordinatorUnreachable",
   ]);
   assertEquals(names({ ...WELL, underReplicated: 3, withoutPrimary: 1 }, node), [

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { diagnose, type Examined, type Patient } from "../../../../shared/metrics/diagnosis.ts";
+import { diagnose, type Examined, type Patient } from "../../../../shared/diagnosis/diagnosis.ts";
 import { processFigures } from "../../../../shared/metrics/figures.ts";
 import { fakeMap } from "../../../support/worlds/fake_cluster.ts";
 
@@ -14,6 +14,16 @@ const MAP = { ...fakeMap(), settings: { ...fakeMap().settings, minInSync: 2 } };
 const WELL: Patient = {
   map: MAP,
   alerts: [],
+  coordinators: {
+    list: ["c1", "c2", "c3"].map((id) => ({
+      id,
+      address: `${id}:1`,
+      role: id === "c1" ? "active" : "standby",
+      figures: FIGURES,
+    })),
+    needed: 2,
+    hasActive: true,
+  },
   processes: [process("coordinator"), ...MAP.nodes.map(({ id }) => process(id))],
 };
 
@@ -43,6 +53,9 @@ Deno.test("diagnose: each thing that is to be mended is found, and says what to 
     [{ ...WELL, processes: [{ ...process("n1"), figures: undefined, error: "refused" }] }, [
       "processes",
     ]],
+    [{ ...WELL, coordinators: { list: [], hasActive: false } }, ["coordinators"]],
+    // A node that is a cluster by itself.
+    [{ ...WELL, coordinators: undefined }, []],
     [map({ settings: { ...settings, replicationFactor: 1 } }), ["redundancy"]],
     [map({ settings: { ...settings, minInSync: 1 } }), ["redundancy"]],
     [map({ nodes: [first, { ...second, state: "down" }] }), ["redundancy", "zones"]],

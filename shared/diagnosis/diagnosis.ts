@@ -10,7 +10,9 @@ import { type ClusterMap, isLaidOut } from "../cluster/cluster_map.ts";
 import { formatAddress } from "../platform/transport.ts";
 import { isLoopback } from "../platform/network_interface.ts";
 import type { Alert } from "./alerts.ts";
-import type { ProcessFigures } from "./figures.ts";
+import { coordinatorProblems, whoIsActive } from "./coordinator_diagnosis.ts";
+import type { CoordinatorsView } from "./coordinator_figures.ts";
+import type { ProcessFigures } from "../metrics/figures.ts";
 
 /** `bad`: mend it. `unknown`: it could not be found out. */
 export type Verdict = "ok" | "bad" | "unknown";
@@ -29,6 +31,8 @@ export interface Patient {
   readonly map: ClusterMap;
   /** What is wrong now, as the console tells it. */
   readonly alerts: readonly Alert[];
+  /** How the coordinators stand; undefined if none was asked. */
+  readonly coordinators: CoordinatorsView | undefined;
   /** Each process: what it says, or why it does not. */
   readonly processes: readonly Examined[];
 }
@@ -59,6 +63,7 @@ export function diagnose(patient: Patient): Finding[] {
   return [
     answers(patient),
     alerts(patient),
+    coordinators(patient),
     redundancy(patient),
     zones(patient),
     versions(patient),
@@ -98,6 +103,24 @@ function alerts({ alerts }: Patient): Finding {
   if (first === undefined) return ok("alerts", "nothing is wrong now");
   const rest = others.map(({ text }) => text).join("; ");
   return bad("alerts", rest === "" ? first.text : `${first.text}; ${rest}`, first.todo);
+}
+
+/** What is wrong with each of them, and with their number. Several things may be: each has its own advice. */
+function coordinators({ map, coordinators: view }: Patient): Finding {
+  const about = "coordinators";
+  if (view === undefined) {
+    return map.coordinators === undefined
+      ? ok(about, "the node is a cluster by itself, and needs none")
+      : unknown(about, "none was asked: this is a node's address; name a coordinator's");
+  }
+  const found = [...coordinatorProblems(view)];
+  const [first] = found;
+  if (first === undefined) return ok(about, whoIsActive(view));
+  return bad(
+    about,
+    found.map(([text]) => text).join("; "),
+    [...new Set(found.map(([, todo]) => todo))].join("; "),
+  );
 }
 
 function redundancy({ map }: Patient): Finding {

@@ -7,7 +7,9 @@
  *
  * @module
  */
-import type { ClusterFacts, ProcessFigures } from "./figures.ts";
+import { COORDINATOR_AWAY_MS, COORDINATOR_BEHIND_MAX } from "../limits/membership.ts";
+import type { CoordinatorsView, CoordinatorView } from "./coordinator_figures.ts";
+import type { ClusterFacts, ProcessFigures } from "../metrics/figures.ts";
 
 /** `critical`: something does not work, or data may be lost. `warning`: it may become so. */
 export type Severity = "critical" | "warning";
@@ -58,12 +60,22 @@ export const ALERTS = {
   KvDocumentUnusable: {
     severity: "critical",
     todo:
-      "Make room on the coordinator's disk, or put the newest copy of cluster_map.json back: its log says which.",
+      "Make room on the coordinator's disk, or put the newest copy of register.json back: its log says which.",
   },
   KvCoordinatorUnreachable: {
     severity: "critical",
     todo:
       "Start the coordinator, or mend the network to it. Data is served meanwhile; nothing takes over from nodes that die.",
+  },
+  KvNoActiveCoordinator: {
+    severity: "critical",
+    todo:
+      "Start the coordinators that are away, on their folders. If a majority is gone for good, see kv-coordinator --recover.",
+  },
+  KvCoordinatorAway: {
+    severity: "warning",
+    todo:
+      "Look at its log and start it on its folder; if it is gone for good, put another one in its place by coordinators replace.",
   },
   KvDiskRefusesWrites: {
     severity: "critical",
@@ -118,6 +130,7 @@ export const ALERT_BOUNDS = {
   /** Free part of the disk. */
   diskFreePart: 0.1,
   lagWrites: 10_000,
+  coordinatorBehind: COORDINATOR_BEHIND_MAX,
   commitP99Ms: 250,
   loopDelayP99Ms: 250,
   failuresPart: 0.01,
@@ -125,19 +138,19 @@ export const ALERT_BOUNDS = {
   certificatePart: 0.25,
 } as const;
 
-/** What is wrong now, the worst first. @param coordinatorAnswers whether it does, as far as whoever asks knows */
+/** What is wrong now, the worst first. @param coordinators undefined if none was asked */
 export function alertsOf(
   cluster: ClusterFacts,
   nodes: readonly NodeFacts[],
   wallMs: number,
-  coordinatorAnswers = true,
+  coordinators?: CoordinatorsView,
 ): Alert[] {
   const found: Alert[] = [];
   const add = (name: AlertName, condition: boolean, text: string) => {
     if (condition) found.push({ name, ...ALERTS[name], text });
   };
   const some = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
-  add("KvCoordinatorUnreachable", !coordinatorAnswers, "the coordinator does not answer");
+  if (coordinators !== undefined) alertsOfCoordinators(coordinators, add);
   const { partitions, awaitedNodes } = cluster;
   const isLaidOut = awaitedNodes === 0;
   const of = (count: number) => `${some(count, "partition", "partitions")} of ${partitions}`;
@@ -180,6 +193,46 @@ export function alertsOf(
   for (const node of nodes) alertsOfNode(node, wallMs, add);
   const order = { critical: 0, warning: 1 };
   return found.toSorted((a, b) => order[a.severity] - order[b.severity]);
+}
+
+function alertsOfCoordinators(
+  { list, hasActive, needed }: CoordinatorsView,
+  add: (name: AlertName, condition: boolean, text: string) => void,
+): void {
+  const there = list.filter(({ figures }) => figures !== undefined);
+  const none = list.length > 1
+    ? `none of the ${list.length} coordinators answers`
+    : "the coordinator does not answer";
+  add("KvCoordinatorUnreachable", there.length === 0, none);
+  if (there.length === 0) return;
+  // One that is alone waits for nobody.
+  add(
+    "KvNoActiveCoordinator",
+    list.length > 1 && !hasActive,
+    `no coordinator can act: ${there.length} of ${list.length} answer` +
+      (needed === undefined ? "" : `, and ${needed} have to reach each other`),
+  );
+  for (const one of list) {
+    const why = whyAway(one);
+    add("KvCoordinatorAway", why !== undefined, `${nameOf(one)} ${why}`);
+  }
+}
+
+function nameOf({ id, address }: CoordinatorView): string {
+  return `coordinator ${id}${address === "" ? "" : ` (${address})`}`;
+}
+
+/** Why a coordinator could not take over now, in words that follow its name; undefined if it could. */
+export function whyAway(
+  { role, figures, silentMs = 0, behind = 0 }: CoordinatorView,
+): string | undefined {
+  if (role === "waiting") return undefined;
+  const isSilent = silentMs > COORDINATOR_AWAY_MS;
+  const last = `was last heard of ${Math.round(silentMs / 1_000)} s ago by the active one`;
+  if (figures === undefined) return isSilent ? `does not answer, and ${last}` : "does not answer";
+  if (isSilent) return last;
+  if (behind > COORDINATOR_BEHIND_MAX) return `is ${behind} changes behind`;
+  return undefined;
 }
 
 function alertsOfNode(
