@@ -496,7 +496,10 @@ export class NodeRuntime {
   #wantDatabase(id: number, wish: DatabaseWish): void {
     if (this.#session !== undefined) {
       this.#session.send(
-        "drop" in wish
+        "look" in wish
+          // No database has this number, so nothing is dropped.
+          ? { req_type: "database_wanted", wish: id, database: wish.look, drop: 0 }
+          : "drop" in wish
           ? {
             req_type: "database_wanted",
             wish: id,
@@ -515,6 +518,7 @@ export class NodeRuntime {
       return;
     }
     this.#changeDatabases((databases) => {
+      if ("look" in wish) return databases;
       if ("drop" in wish) {
         const { name, number } = wish.drop;
         const isThere = findDatabase(databases, name)?.number === number;

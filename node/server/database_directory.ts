@@ -2,29 +2,33 @@
  * Has databases made and dropped for the clients of this node, by whoever keeps the list: the coordinator, or this node
  * if it is a cluster by itself. An order has been carried out when the keeper has told the epoch of the map that shows it,
  * and the node follows that map or a later one: earlier ones, which the node may just be reading, show how things were
- * before the order, perhaps another database of that name.
+ * before the order, perhaps another database of that name. For the same reason no order is refused because of what the
+ * node's own map has, or lacks: the keeper is asked first which map is the newest, and the node judges by that one.
  *
  * Invariant: each call is answered once, within DATABASE_WAIT_MS.
  *
  * @module
  */
-import { KvError } from "../../shared/base/errors.ts";
+import { failureOf, KvError } from "../../shared/base/errors.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
 import {
   type DatabaseInfo,
   type DatabaseList,
   type DatabaseOrder,
   DEFAULT_DATABASE,
-  demandDatabase,
   findDatabase,
   NO_DATABASES,
+  noDatabase,
   withDatabase,
+  withoutDatabase,
 } from "../../shared/cluster/databases.ts";
 import { DATABASE_ASK_MS, DATABASE_WAIT_MS } from "../../shared/limits/cluster.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 
 /** What the keeper of the list is asked for. */
 export type DatabaseWish =
+  /** Nothing but the epoch of the newest map. */
+  | { readonly look: string }
   | { readonly make: DatabaseOrder }
   | { readonly drop: DatabaseInfo };
 
@@ -82,30 +86,46 @@ export class DatabaseDirectory {
 
   /** Makes a database. `done` gets it, or `exists`, `bad_request`, `overloaded`, `unavailable`. */
   create(order: DatabaseOrder, done: Done): void {
-    try {
-      withDatabase(this.list, order);
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      return done(error);
-    }
-    this.#want({ make: order }, done);
+    const { name } = order;
+    const refusal = whyNot(() => withDatabase(NO_DATABASES, order));
+    if (refusal !== undefined) return done(refusal);
+    const make = () => this.#want({ make: order }, done);
+    if (findDatabase(this.list, name) === undefined) return make();
+    this.#look(name, done, (found) => {
+      if (found === undefined) make();
+      else done(whyNot(() => withDatabase(this.list, order)));
+    });
   }
 
   /** Drops a database. `done` gets it as it was, or `no_database`, `bad_request`, `unavailable`. */
   drop(name: string, done: Done): void {
-    let before: DatabaseInfo;
-    try {
-      before = demandDatabase(this.list, name);
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      return done(error);
+    if (name === DEFAULT_DATABASE) {
+      return done(whyNot(() => withoutDatabase(NO_DATABASES, name)));
     }
-    this.#want({ drop: before }, done);
+    const drop = (found: DatabaseInfo) => this.#want({ drop: found }, done);
+    const found = findDatabase(this.list, name);
+    if (found !== undefined) return drop(found);
+    this.#look(name, done, (found) => {
+      if (found === undefined) done(noDatabase(name));
+      else drop(found);
+    });
+  }
+
+  /** `then` gets the database as the newest map has it. */
+  #look(
+    name: string,
+    failed: (error: KvError) => void,
+    then: (found: DatabaseInfo | undefined) => void,
+  ): void {
+    this.#want({ look: name }, (outcome) => {
+      if (outcome instanceof KvError) failed(outcome);
+      else then(outcome);
+    });
   }
 
   /** There is a new map. */
   onMap(map: ClusterMap): void {
-    for (const waiting of this.#waiting.values()) this.#look(waiting, map);
+    for (const waiting of this.#waiting.values()) this.#judge(waiting, map);
   }
 
   /**
@@ -120,7 +140,7 @@ export class DatabaseDirectory {
     // The first answer: a wish that was repeated may have been fulfilled, and undone by somebody, before the second.
     waiting.epoch ??= outcome;
     const map = this.#ports.map();
-    if (map !== undefined) this.#look(waiting, map);
+    if (map !== undefined) this.#judge(waiting, map);
   }
 
   close(): void {
@@ -128,9 +148,10 @@ export class DatabaseDirectory {
     for (const waiting of this.#waiting.values()) this.#end(waiting, unavailable());
   }
 
-  #look(waiting: Waiting, { epoch, databases }: ClusterMap): void {
+  #judge(waiting: Waiting, { epoch, databases }: ClusterMap): void {
     const { wish } = waiting;
     if (waiting.epoch === undefined || epoch < waiting.epoch) return;
+    if ("look" in wish) return this.#end(waiting, findDatabase(databases, wish.look));
     const found = findDatabase(databases, "drop" in wish ? wish.drop.name : wish.make.name);
     const outcome = "make" in wish
       ? found
@@ -165,10 +186,20 @@ export class DatabaseDirectory {
     if (waiting.epoch === undefined) this.#ports.want(waiting.id, waiting.wish);
   }
 
-  #end(waiting: Waiting, outcome: DatabaseInfo | KvError): void {
+  #end(waiting: Waiting, outcome: DatabaseInfo | KvError | undefined): void {
     if (!this.#waiting.delete(waiting.id)) return;
     waiting.timer.cancel();
     waiting.done(outcome);
+  }
+}
+
+/** What an order is refused with. */
+function whyNot(order: () => unknown): KvError | undefined {
+  try {
+    order();
+    return undefined;
+  } catch (error) {
+    return failureOf(error);
   }
 }
 

@@ -191,6 +191,7 @@ export const MEMBER_MESSAGES = {
   database_usage: message(1, "request", {}),
   /**
    * For a node's clients: make a database if it is not there; or drop the one with this number, if it is still there.
+   * With number 0 nothing is dropped, and the answer says which map is the newest.
    * `wish` is the node's name for it; it is asked again until it is answered, by `database_decided`.
    */
   database_wanted: message(1, "member", {

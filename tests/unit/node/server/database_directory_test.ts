@@ -72,8 +72,40 @@ Deno.test("DatabaseDirectory.drop: is about the database that the node knows, an
   bench.directory.onDecided(id, 4);
   bench.follow(mapOf(4, ["orders", 7]));
   assertEquals(bench.codes, [6]);
-  bench.directory.drop("nobody", (outcome) => bench.outcomes.push(outcome));
-  assertEquals(bench.codes, [6, "no_database"]);
+  bench.directory.close();
+});
+
+Deno.test("DatabaseDirectory: what the node's own map has or lacks refuses no order, a map that is the newest does", () => {
+  const bench = new Bench(mapOf(2, ["old", 1], ["stays", 2]));
+  const done = (outcome: DatabaseInfo | KvError | undefined) => bench.outcomes.push(outcome);
+  // `old` was dropped, and `young` made, in a map that the node does not have yet.
+  bench.directory.create({ name: "old" }, done);
+  bench.directory.create({ name: "stays" }, done);
+  bench.directory.drop("young", done);
+  bench.directory.drop("nobody", done);
+  assertEquals(
+    bench.wants.map(([, wish]) => wish),
+    ["old", "stays", "young", "nobody"].map((look) => ({ look })),
+  );
+  for (const [id] of bench.wants) bench.directory.onDecided(id, 3);
+  assertEquals(bench.outcomes, []);
+  bench.follow(mapOf(3, ["stays", 2], ["young", 3]));
+  assertEquals(bench.codes, ["exists", "no_database"]);
+  const orders = bench.wants.slice(4);
+  assertEquals(orders.map(([, wish]) => wish), [
+    { make: { name: "old" } },
+    { drop: { name: "young", number: 3 } },
+  ]);
+  for (const [id] of orders) bench.directory.onDecided(id, 5);
+  bench.follow(mapOf(5, ["stays", 2], ["old", 4]));
+  assertEquals(bench.codes, ["exists", "no_database", 4, 3]);
+
+  // What no list of databases could have is refused at once.
+  bench.directory.create({ name: "default" }, done);
+  bench.directory.create({ name: "no name" }, done);
+  bench.directory.drop("default", done);
+  assertEquals(bench.codes.slice(4), ["exists", "bad_request", "bad_request"]);
+  assertEquals(bench.wants.length, 6);
   bench.directory.close();
 });
 
