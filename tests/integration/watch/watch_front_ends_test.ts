@@ -151,6 +151,47 @@ Deno.test("watch: of a named database, at every front end, and nothing of others
   assertEquals(refused.code, "no_database");
 });
 
+Deno.test("watch: of a database that is dropped, each key is told as deleted, and nothing of a later one", async () => {
+  await using cluster = await TestCluster.start({ nodes: 2, replicationFactor: 2, partitions: 8 });
+  await using kv = await cluster.connect();
+  const make = () =>
+    cluster.ask("coordinator", { req_type: "database_create", database: "orders" });
+  await make();
+  const orders = kv.database("orders");
+  const keys = Array.from({ length: 40 }, (_, i) => `w:${i}`);
+  await orders.putMany(keys.map((key) => [key, "1"] as const));
+  await using library = new LibraryWatching(orders, { prefix: "w:", snapshot: true }).start();
+  await using http = new HttpWatching(
+    () => cluster.nodeHttpAddress(0),
+    "prefix=w:&snapshot",
+    "/db/orders/watch",
+  ).start();
+  await using wire = new WireWatching(cluster.nodeAddress(1), {
+    database: "orders",
+    prefixes: ["w:"],
+    snapshot: true,
+  }).start();
+  const watchers: Watching[] = [library, http, wire];
+  for (const watching of watchers) {
+    await watching.untilLine("level");
+    assertEquals([...watching.state.keys()].sort(), keys.toSorted(), watching.name);
+  }
+  const { host, port } = cluster.nodeHttpAddress(0);
+  const dropped = await fetch(`http://${host}:${port}/db/orders?all=yes`, { method: "DELETE" });
+  assertEquals(dropped.status, 200);
+  await dropped.body?.cancel();
+  await make();
+  // Maps of before that one may be asked first.
+  await cluster.poll("the new database", async () => {
+    await orders.put("w:new", "of another").catch(() => {});
+    return await orders.get("w:new").catch(() => undefined);
+  });
+  for (const watching of watchers) {
+    await watching.until("nothing is left", ({ state }) => state.size === 0);
+    assertEquals(watching.lines.filter((line) => line.includes("w:new")), [], watching.name);
+  }
+});
+
 Deno.test("watch: a token goes on at another front end and another node, and misses nothing", async () => {
   await using cluster = await TestCluster.start(SPREAD);
   await using kv = await cluster.connect();
