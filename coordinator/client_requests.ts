@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { invariant, KvError } from "../shared/base/errors.ts";
+import { failureOf, invariant, KvError } from "../shared/base/errors.ts";
 import { locateKey, nodeListings } from "../shared/cluster/directory.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
 import {
@@ -40,7 +40,7 @@ import {
 } from "../shared/wire/messages.ts";
 import { userOf } from "../shared/wire/on_behalf.ts";
 import type { ActiveCoordinator, SecurityOffice } from "./active_coordinator.ts";
-import type { Input } from "./controller/input.ts";
+import type { DatabaseRequest } from "./gateway/database_orders.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 
 /** What requests need of the coordinator. */
@@ -113,16 +113,8 @@ export class ClientRequests {
           result: databaseListing(owner.publishedMap(request.req_type).databases),
         });
       case "database_create":
-        return this.#changeDatabases(request.database, reply, request, {
-          type: "create_database",
-          order: databaseOrderOf(request),
-          ifAbsent: request.if_absent === true,
-        });
       case "database_drop":
-        return this.#changeDatabases(request.database, reply, request, {
-          type: "drop_database",
-          name: request.database,
-        });
+        return this.#changeDatabases(request, reply);
       case "coordinators":
         return reply({ req_type: "result", result: owner.coordinators() });
       case "coordinators_change":
@@ -245,16 +237,31 @@ export class ClientRequests {
     });
   }
 
-  /** Answers when the map that has it is durable: the database as it is by then, or as it was before it went. */
-  #changeDatabases(
-    name: string,
-    reply: ReplyTo,
-    { req_type: what }: Request,
-    input: Extract<Input, { type: "create_database" | "drop_database" }>,
-  ): void {
+  /**
+   * An order about a database, by a user of this process who has the right. It is answered when the map that has it is
+   * durable: with the database as it is by then, or as it was before it went.
+   */
+  orderDatabase(request: DatabaseRequest, reply: ReplyTo): void {
+    try {
+      if (this.#owner.isActive) this.#changeDatabases(request, reply);
+      else this.#owner.passOn(request, reply, undefined);
+    } catch (error) {
+      reply(toErrorReply(failureOf(error)));
+    }
+  }
+
+  /** @throws {KvError} why not */
+  #changeDatabases(request: DatabaseRequest, reply: ReplyTo): void {
+    const { req_type: what, database: name } = request;
     const active = this.#owner.active(what);
     const before = findDatabase(this.#owner.publishedMap(what).databases, name);
-    const { orderedEpoch } = active.ask(input);
+    const { orderedEpoch } = active.ask(
+      request.req_type === "database_drop" ? { type: "drop_database", name } : {
+        type: "create_database",
+        order: databaseOrderOf(request),
+        ifAbsent: request.if_absent === true,
+      },
+    );
     this.#owner.log.info("a database is changed", { database: name, order: what });
     active.whenPublished(orderedEpoch, ({ databases }) => {
       const about = findDatabase(databases, name) ?? before;

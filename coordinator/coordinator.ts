@@ -44,6 +44,7 @@ import { ActiveCoordinator, notOnDisk } from "./active_coordinator.ts";
 import { ClientRequests } from "./client_requests.ts";
 import { clusterSettings } from "./state/cluster_settings.ts";
 import { DiscoveryResponder } from "./discovery/discovery_responder.ts";
+import { DatabaseOrders } from "./gateway/database_orders.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { collectCluster, collectCoordinators } from "./coordinator_metrics.ts";
 import { coordinatorHealth, standbyHealth } from "./health.ts";
@@ -82,6 +83,7 @@ export class Coordinator {
   readonly #log: Logger;
   readonly #clusterId: string;
   readonly #gateway: Gateway;
+  readonly #databaseOrders: DatabaseOrders;
   readonly #acceptor: Acceptor;
   readonly #draining: Draining;
   readonly #secured: boolean;
@@ -158,6 +160,11 @@ export class Coordinator {
       security.access.databases = () => this.#gateway.database.map()?.databases;
     }
     this.#gateway = new Gateway(deps, { clusterId, cacheEntries: options.cacheEntries });
+    this.#databaseOrders = new DatabaseOrders({
+      clock: deps.clock,
+      map: () => this.#gateway.database.map(),
+      carryOut: (request, reply) => this.#clientRequests.orderDatabase(request, reply),
+    });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
     this.#others = new CoordinatorPool(deps, () => hello("gateway", { cluster_id: clusterId }));
     const watch = new ClusterWatch(deps.clock, {
@@ -185,6 +192,7 @@ export class Coordinator {
       database: this.#gateway.database,
       requests: this.admission.requests,
       access: security?.access,
+      databases: this.#databaseOrders,
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor(
@@ -368,6 +376,7 @@ export class Coordinator {
     this.#forwarding.close();
     this.#others.close();
     this.#heartbeats?.close();
+    this.#databaseOrders.close();
     this.#gateway.close();
     this.#acceptor.closeAll(true);
     await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
@@ -529,6 +538,7 @@ export class Coordinator {
     if (security !== undefined) this.#security?.adopt(security);
     if (cluster.map.epoch === 0) return;
     this.#gateway.adopt(cluster.map);
+    this.#databaseOrders.onMap();
     this.#log.debug("a map is chosen", { epoch: cluster.map.epoch });
   }
 

@@ -322,6 +322,19 @@ export function databaseDocument(
   };
 }
 
+/** The database of a document. */
+export function databaseInfo(
+  { name, number, placement, max_keys: maxKeys, max_bytes: maxBytes }: DatabaseDocument,
+): DatabaseInfo {
+  return {
+    name,
+    number,
+    ...(placement === "together" ? { together: true } : {}),
+    ...(maxKeys === undefined ? {} : { maxKeys }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+  };
+}
+
 /** What named databases have in some partitions. */
 export interface DatabaseUsage {
   /** All of the partitions have been counted. */

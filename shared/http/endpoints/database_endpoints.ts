@@ -14,7 +14,7 @@ import {
 } from "../../cluster/databases.ts";
 import { choiceParameter, flagParameter, uintParameter } from "../protocol/parameters.ts";
 import { DATABASE, DATABASES } from "../protocol/schemas.ts";
-import { endpoint, json, type Services, TIMEOUT } from "./endpoint.ts";
+import { type DatabaseOrders, endpoint, json, type Services, TIMEOUT } from "./endpoint.ts";
 
 export const listDatabases = endpoint({
   id: "listDatabases",
@@ -53,13 +53,17 @@ export const putDatabase = endpoint({
   },
   responses: { 201: { description: "It is made.", schema: DATABASE } },
   async run({ key: name, params, services }) {
-    const made = await changed(services, (databases, done) =>
-      databases.create({
-        name,
-        ...(params.together === true ? { together: true as const } : {}),
-        ...(params.max_keys === undefined ? {} : { maxKeys: params.max_keys }),
-        ...(params.max_bytes === undefined ? {} : { maxBytes: params.max_bytes }),
-      }, done));
+    const made = await changed(services, (databases, done, user) =>
+      databases.create(
+        {
+          name,
+          ...(params.together === true ? { together: true as const } : {}),
+          ...(params.max_keys === undefined ? {} : { maxKeys: params.max_keys }),
+          ...(params.max_bytes === undefined ? {} : { maxBytes: params.max_bytes }),
+        },
+        done,
+        user,
+      ));
     return json(201, databaseDocument(made));
   },
 });
@@ -77,31 +81,30 @@ export const deleteDatabase = endpoint({
         "this drops the database and every key in it; confirm it with all=yes",
       );
     }
-    const dropped = await changed(services, (databases, done) => databases.drop(name, done));
+    const dropped = await changed(
+      services,
+      (databases, done, user) => databases.drop(name, done, user),
+    );
     return json(200, databaseDocument(dropped));
   },
 });
 
-type Databases = NonNullable<Services["site"]["databases"]>;
-
 /** @throws {KvError} */
 function changed(
-  { site: { databases } }: Services,
+  { site: { databases, guard } }: Services,
   change: (
-    databases: Databases,
+    databases: DatabaseOrders,
     done: (outcome: DatabaseInfo | KvError | undefined) => void,
+    user: string | undefined,
   ) => void,
 ): Promise<DatabaseInfo> {
   if (databases === undefined) {
-    throw new KvError(
-      "bad_request",
-      "databases are made and dropped over HTTP at a node; ask a node, or use kv-client database",
-    );
+    throw new KvError("bad_request", "databases are not made or dropped here; ask a node");
   }
   return new Promise((resolve, reject) => {
     change(databases, (outcome) => {
       if (outcome instanceof KvError) reject(outcome);
       else if (outcome !== undefined) resolve(outcome);
-    });
+    }, guard?.user);
   });
 }

@@ -197,7 +197,7 @@ function ensured({ site }: Services, name: string): Promise<DatabaseInfo | undef
     databases.ensure(name, true, (outcome) => {
       if (outcome instanceof KvError) reject(outcome);
       else resolve(outcome);
-    });
+    }, guard?.user);
   });
 }
 

@@ -39,6 +39,17 @@ import {
 } from "../protocol/parameters.ts";
 import { HttpProblem } from "../protocol/problem.ts";
 
+/** Takes the database as it is, or was; undefined for `default`; or why nothing was done. */
+type DatabaseDone = (outcome: DatabaseInfo | KvError | undefined) => void;
+
+/** Whoever has databases made and dropped. `user`: for whom, in a secured process; it may have the right. */
+export interface DatabaseOrders {
+  /** Makes the database if it is not there. */
+  ensure(name: string, together: boolean, done: DatabaseDone, user?: string): void;
+  create(order: DatabaseOrder, done: DatabaseDone, user?: string): void;
+  drop(name: string, done: DatabaseDone, user?: string): void;
+}
+
 /** What the front end needs: the database, and what this process reports about itself. */
 export interface HttpSite {
   readonly database: Database;
@@ -46,19 +57,8 @@ export interface HttpSite {
   readonly guard?: Guard;
   /** The whole cluster with stored keys, if `database` is one database of it. */
   readonly stored?: Database;
-  /** Has databases made and dropped (`node/server/database_directory.ts`). Absent: that is not done here. */
-  readonly databases?: {
-    ensure(
-      name: string,
-      together: boolean,
-      done: (outcome: DatabaseInfo | KvError | undefined) => void,
-    ): void;
-    create(
-      order: DatabaseOrder,
-      done: (outcome: DatabaseInfo | KvError | undefined) => void,
-    ): void;
-    drop(name: string, done: (outcome: DatabaseInfo | KvError | undefined) => void): void;
-  };
+  /** Has databases made and dropped. Absent: that is not done here. */
+  readonly databases?: DatabaseOrders;
   readonly limits: RequestLimits;
   health(): HealthReport;
   /** The numbers of this process now. */

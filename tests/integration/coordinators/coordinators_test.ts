@@ -236,6 +236,52 @@ Deno.test("coordinators: a secured cluster has several, too", async (t) => {
   await using kv = await coordinators.connect();
   await kv.put("k", "v");
 
+  await t.step(
+    "a database is made, used and dropped over HTTP at a standby, by who may",
+    async () => {
+      const standby = await coordinators.active() === 1 ? 2 : 1;
+      const { facts } = await coordinators.processOf(standby).ready;
+      const { credentials } = cluster;
+      assert(credentials !== undefined);
+      const { ca, user, password } = credentials;
+      using client = Deno.createHttpClient({ caCerts: [ca] });
+      const ask = async (method: string, path: string, as: string) => {
+        const headers = { authorization: `Basic ${btoa(as)}` };
+        const url = `https://127.0.0.1:${facts.http}/db/${path}`;
+        const body = method === "PUT" && path.includes("/kv/") ? { body: "v" } : {};
+        const response = await fetch(url, { method, client, headers, ...body });
+        return [response.status, await response.text()] as const;
+      };
+      const admin = `${user}:${password}`;
+      const added = await coordinators.askOne(standby, {
+        req_type: "user_add",
+        user: "carl",
+        password: "correct horse battery",
+      });
+      assertEquals(added.req_type, "result", JSON.stringify(added));
+      const carl = "carl:correct horse battery";
+      await cluster.poll(
+        "the standby knows carl",
+        async () => (await ask("PUT", "orders", carl))[0] === 403 ? true : undefined,
+      );
+      const [made, document] = await ask("PUT", "orders?together&max_keys=5", admin);
+      assertEquals(made, 201, document);
+      assertEquals(JSON.parse(document).placement, "together");
+      assertEquals((await ask("PUT", "orders", admin))[0], 409);
+      assertEquals(JSON.parse((await ask("GET", "orders", admin))[1]).max_keys, 5);
+      // A node may read of it a moment later.
+      await cluster.poll(
+        "the first key",
+        async () => (await ask("PUT", "orders/kv/k", admin))[0] < 300 ? true : undefined,
+      );
+      assertEquals((await ask("GET", "orders/kv/k", admin))[1], "v");
+      assertEquals((await ask("DELETE", "orders?all=yes", carl))[0], 403);
+      assertEquals((await ask("DELETE", "orders?all=yes", admin))[0], 200);
+      assertEquals((await ask("GET", "orders", admin))[0], 404);
+      assertEquals((await ask("DELETE", "orders?all=yes", admin))[0], 404);
+    },
+  );
+
   await t.step("an order at any of them counts at all", async () => {
     const added = await coordinators.askOne(2, {
       req_type: "user_add",
