@@ -63,7 +63,7 @@ export type {
   StandardSchema,
 } from "./library/collection.ts";
 export type { DebugListener, Tracer, TraceSpan } from "./calls/call_trace.ts";
-export type { DatabaseDocument } from "../shared/cluster/databases.ts";
+export type { DatabaseDocument, DatabaseSize } from "../shared/cluster/databases.ts";
 export type { ClientEvent } from "./calls/client_events.ts";
 export type { ManyResult } from "./library/many.ts";
 export type {

@@ -18,6 +18,8 @@ import type { HttpServer } from "../shared/http/deno_http_server.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS } from "../shared/http/protocol/origins.ts";
+import { ASK_USAGE, askUsages } from "../shared/database/database_usages.ts";
+import { QUOTA_ASK_TIMEOUT_MS } from "../shared/limits/cluster.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { COORDINATOR_PROMISE_BAR_MS, COORDINATOR_TICK_MS } from "../shared/limits/membership.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
@@ -193,6 +195,12 @@ export class Coordinator {
       requests: this.admission.requests,
       access: security?.access,
       databases: this.#databaseOrders,
+      askUsages: (done) =>
+        askUsages(
+          this.#map,
+          (id, reply) => this.#gateway.request(id, ASK_USAGE, QUOTA_ASK_TIMEOUT_MS, reply),
+          done,
+        ),
     }, options.origins ?? NO_ORIGINS);
     this.#draining = new Draining(deps.clock);
     this.#acceptor = new Acceptor(

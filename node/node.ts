@@ -40,7 +40,11 @@ import {
   type ReplyTo,
   type RoutedRequest,
 } from "../shared/wire/messages.ts";
-import { type DatabaseUsage, whyNotServed } from "../shared/cluster/databases.ts";
+import {
+  type DatabaseSize,
+  type DatabaseUsage,
+  whyNotServed,
+} from "../shared/cluster/databases.ts";
 import type { ReadRange } from "../shared/operations/ranges.ts";
 import type { VersionCheck } from "../shared/operations/transaction.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
@@ -585,6 +589,7 @@ export class Node {
       queue: this.#deps.queue,
       watch: this.watch.stats(),
       databaseBytes: this.#compaction.stats().database_bytes,
+      databases: this.databaseUsage().databases,
       diskWritable: this.#disk.writable,
     });
   }
@@ -622,18 +627,24 @@ export class Node {
 
   /** What named databases have in the partitions that this node is primary of. */
   databaseUsage(): DatabaseUsage {
-    const sums = new Map<number, { keys: number; bytes: number }>();
+    const sums = new Map<number, DatabaseSize>();
     let known = true;
     for (const { store: { databases } } of this.#replicas.primaries()) {
       known &&= databases.known;
-      for (const [number, { keys, bytes }] of databases.all) {
-        const sum = sums.get(number) ?? { keys: 0, bytes: 0 };
-        sums.set(number, { keys: sum.keys + keys, bytes: sum.bytes + bytes });
+      for (const [number, { keys, bytes, expiring }] of databases.all) {
+        const sum = sums.get(number) ?? { keys: 0, bytes: 0, expiring: 0 };
+        sums.set(number, {
+          keys: sum.keys + keys,
+          bytes: sum.bytes + bytes,
+          expiring: sum.expiring + expiring,
+        });
       }
     }
     return {
       known,
-      databases: [...sums].map(([number, { keys, bytes }]) => [number, keys, bytes] as const),
+      databases: [...sums].map(([number, { keys, bytes, expiring }]) =>
+        [number, keys, bytes, expiring] as const
+      ),
     };
   }
 

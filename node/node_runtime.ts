@@ -17,6 +17,8 @@ import {
 } from "../shared/cluster/databases.ts";
 import { failureOf, invariant, isDamage, KvError } from "../shared/base/errors.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
+import { ASK_USAGE, askUsages } from "../shared/database/database_usages.ts";
+import { QUOTA_ASK_TIMEOUT_MS } from "../shared/limits/cluster.ts";
 import { STOP_GRACE_MS } from "../shared/limits/connections.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
@@ -583,6 +585,13 @@ export class NodeRuntime {
       snapshot: () => watch.snapshot(),
       database: this.server.database,
       databases: this.server.databases,
+      askUsages: (done) => {
+        const { nodeId } = this.node;
+        askUsages(this.node.map(), (id, reply) => {
+          if (id !== nodeId) this.#router.request(id, ASK_USAGE, QUOTA_ASK_TIMEOUT_MS, reply);
+          else reply({ req_type: "result", result: this.node.databaseUsage() });
+        }, done);
+      },
       requests: admission.requests,
       access: this.#access,
     }, options.origins ?? NO_ORIGINS);

@@ -8,6 +8,7 @@
 import { ClusterDatabase } from "../../shared/database/cluster_database.ts";
 import {
   type DatabaseDocument,
+  type DatabaseSize,
   DEFAULT_DATABASE,
   demandDatabase,
   keyPrefixOf,
@@ -192,19 +193,20 @@ export class KvClient implements AsyncDisposable {
   }
 
   /**
-   * About how many bytes the rows of a named database take, each counted once; undefined if a node does not know it yet,
-   * since it has just started.
+   * What a named database has: keys (expired ones that are not removed yet included), about how many bytes its rows take,
+   * each counted once, and how many keys expire. Undefined if a node does not know it yet, since it has just started, and
+   * for `default`.
    *
    * @throws {KvError} `no_database`, `unavailable`, …
    *
    * @example
    * ```ts
    * await kv.createDatabase("blobs", { ifAbsent: true });
-   * console.log((await kv.databaseBytes("blobs") ?? 0) >= 0); // true
+   * console.log((await kv.databaseSize("blobs"))?.bytes !== -1); // true
    * ```
    */
-  databaseBytes(name: string, options: CallOptions = {}): Promise<number | undefined> {
-    return this.#processes.databaseBytes(name, options);
+  databaseSize(name: string, options: CallOptions = {}): Promise<DatabaseSize | undefined> {
+    return this.#processes.databaseSize(name, options);
   }
 
   /**

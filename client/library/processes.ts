@@ -7,10 +7,12 @@
 import {
   type DatabaseDocument,
   type DatabaseList,
+  type DatabaseSize,
   type DatabaseUsage,
   DEFAULT_DATABASE,
   demandDatabase,
   findDatabase,
+  sizeOfDatabase,
 } from "../../shared/cluster/databases.ts";
 import { sleep } from "../../shared/platform/clock.ts";
 import { RETRY_MS_MIN } from "../../shared/limits/requests.ts";
@@ -102,8 +104,8 @@ export class Processes {
     return made;
   }
 
-  /** @throws {KvError} as `KvClient.databaseBytes` */
-  async databaseBytes(name: string, options: CallOptions): Promise<number | undefined> {
+  /** @throws {KvError} as `KvClient.databaseSize` */
+  async databaseSize(name: string, options: CallOptions): Promise<DatabaseSize | undefined> {
     const { databases, nodes } = await this.#sender.map();
     if (name === DEFAULT_DATABASE) return undefined;
     const { number } = demandDatabase(databases, name);
@@ -118,9 +120,7 @@ export class Processes {
       if (reply.req_type !== "result") throw replyError(reply, "database_usage");
       return reply.result as DatabaseUsage;
     }));
-    if (usages.some(({ known }) => !known)) return undefined;
-    return usages.flatMap(({ databases }) => databases)
-      .reduce((sum, [of, , bytes]) => of === number ? sum + bytes : sum, 0);
+    return sizeOfDatabase(usages, number);
   }
 
   /** @throws {KvError} as `KvClient.dropDatabase` */

@@ -4,6 +4,14 @@
  *
  * @module
  */
+import {
+  type DatabaseInfo,
+  type DatabaseList,
+  databaseOfNumber,
+  type DatabaseUsage,
+  NO_DATABASES,
+} from "../../shared/cluster/databases.ts";
+import { METRIC_DATABASES_MAX } from "../../shared/limits/cluster.ts";
 import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { MetricSet } from "../../shared/metrics/metric_set.ts";
 import type { Replica } from "../replication/replica.ts";
@@ -30,6 +38,8 @@ export interface NodeMetricFacts {
   readonly queue: GroupCommit;
   readonly watch: ReturnType<NodeWatch["stats"]>;
   readonly databaseBytes: number | undefined;
+  /** What named databases have here. */
+  readonly databases: DatabaseUsage["databases"];
   readonly diskWritable: boolean;
 }
 
@@ -56,6 +66,7 @@ export function collectNode(set: MetricSet, facts: NodeMetricFacts): void {
   set.set("kv_divergences_total", counts.divergences);
   set.set("kv_retries", facts.retries);
   collectReplication(set, facts);
+  collectDatabases(set, map?.databases, facts.databases);
   const { watch } = facts;
   set.set("kv_watch_questions", watch.polls);
   set.set("kv_watch_events_total", watch.events);
@@ -66,6 +77,44 @@ export function collectNode(set: MetricSet, facts: NodeMetricFacts): void {
   set.set("kv_commit_pending_bytes", queue.pendingBytes);
   set.set("kv_disk_writable", facts.diskWritable);
   set.set("kv_database_bytes", facts.databaseBytes);
+}
+
+/** The name of all databases that are not told one by one. No database can have it. */
+const OTHERS = "(others)";
+
+/** All nodes tell of the same databases, so that the sum over nodes is right. */
+export function collectDatabases(
+  set: MetricSet,
+  list: DatabaseList = NO_DATABASES,
+  usage: DatabaseUsage["databases"],
+): void {
+  const hasQuota = ({ maxKeys, maxBytes }: DatabaseInfo) =>
+    maxKeys !== undefined || maxBytes !== undefined;
+  const told = list.list
+    .toSorted((a, b) => Number(hasQuota(b)) - Number(hasQuota(a)) || a.number - b.number)
+    .slice(0, METRIC_DATABASES_MAX);
+  const sizes = new Map(told.map(({ name }) => [name, { keys: 0, bytes: 0, expiring: 0 }]));
+  const names = new Map(told.map(({ number, name }) => [number, name]));
+  if (list.list.length > told.length) sizes.set(OTHERS, { keys: 0, bytes: 0, expiring: 0 });
+  for (const [number, keys, bytes, expiring] of usage) {
+    const isTold = names.has(number) || databaseOfNumber(list, number) !== undefined;
+    // The rows of one that was dropped are on their way out.
+    if (!isTold) continue;
+    const size = sizes.get(names.get(number) ?? OTHERS);
+    if (size === undefined) continue;
+    size.keys += keys;
+    size.bytes += bytes;
+    size.expiring += expiring;
+  }
+  for (const [name, { keys, bytes, expiring }] of sizes) {
+    set.set("kv_keyspace_keys", keys, name);
+    set.set("kv_keyspace_expiring_keys", expiring, name);
+    set.set("kv_keyspace_bytes", bytes, name);
+  }
+  for (const { name, maxKeys, maxBytes } of told) {
+    set.set("kv_keyspace_keys_max", maxKeys, name);
+    set.set("kv_keyspace_bytes_max", maxBytes, name);
+  }
 }
 
 const STREAM_STATES = ["level", "resyncing", "querying", "down"] as const;

@@ -14,9 +14,19 @@ import type { Counted } from "./partition_sums.ts";
 export interface DatabaseTally {
   readonly keys: number;
   readonly bytes: number;
+  /** How many of the keys expire. */
+  readonly expiring: number;
 }
 
-const NOTHING: DatabaseTally = { keys: 0, bytes: 0 };
+const NOTHING: DatabaseTally = { keys: 0, bytes: 0, expiring: 0 };
+
+/** A row that is added or taken away. */
+interface Change {
+  readonly key: string;
+  readonly bytes: number;
+  readonly expires: boolean;
+  readonly sign: 1 | -1;
+}
 
 /** A page of rows, as `PartitionStore.scan` gives it. */
 interface Page {
@@ -29,7 +39,7 @@ export class DatabaseTallies {
   #tallies = new Map<number, DatabaseTally>();
   #known: boolean;
   /** What has been written since the page that a pass waits for was taken; undefined: no pass runs. */
-  #journal: { key: string; bytes: number; sign: 1 | -1 }[] | undefined;
+  #journal: Change[] | undefined;
   #counting: Promise<void> | undefined;
 
   /** @param empty there are no rows yet */
@@ -60,11 +70,11 @@ export class DatabaseTallies {
   }
 
   /** A row of a named database is added or taken away. */
-  change(key: string, { flags, bytes }: Counted, sign: 1 | -1): void {
+  change(key: string, { flags, bytes, expires }: Counted, sign: 1 | -1): void {
     if ((flags & TOMBSTONE) !== 0) return;
-    const size = key.length + bytes;
-    if (this.#known) this.#add(this.#tallies, key, size, sign);
-    this.#journal?.push({ key, bytes: size, sign });
+    const change = { key, bytes: key.length + bytes, expires, sign };
+    if (this.#known) this.#add(this.#tallies, change);
+    this.#journal?.push(change);
   }
 
   clear(): void {
@@ -96,30 +106,34 @@ export class DatabaseTallies {
     const counted = new Map<number, DatabaseTally>();
     let after: string | undefined;
     do {
-      const journal: { key: string; bytes: number; sign: 1 | -1 }[] = [];
+      const journal: Change[] = [];
       this.#journal = journal;
       const page = await scan(after);
       after = page.next;
       for (const entry of page.entries) {
         if (isTombstone(entry) || !isNamedKey(entry.key)) continue;
-        this.#add(counted, entry.key, entry.key.length + rowBytes(entry), 1);
+        const { key, expiresAtMs } = entry;
+        const bytes = key.length + rowBytes(entry);
+        this.#add(counted, { key, bytes, expires: expiresAtMs !== 0, sign: 1 });
       }
       // What was written while the page was being read is not in it. Later pages show what concerns later keys.
-      for (const { key, bytes, sign } of journal) {
-        if (after === undefined || compareKeys(key, after) <= 0) {
-          this.#add(counted, key, bytes, sign);
-        }
+      for (const change of journal) {
+        if (after === undefined || compareKeys(change.key, after) <= 0) this.#add(counted, change);
       }
     } while (after !== undefined);
     this.#tallies = counted;
     this.#known = true;
   }
 
-  #add(tallies: Map<number, DatabaseTally>, key: string, bytes: number, sign: 1 | -1): void {
+  #add(tallies: Map<number, DatabaseTally>, { key, bytes, expires, sign }: Change): void {
     const number = databaseNumberOf(key);
     if (number === undefined) return;
-    const { keys, bytes: before } = tallies.get(number) ?? NOTHING;
-    const tally = { keys: keys + sign, bytes: before + sign * bytes };
+    const before = tallies.get(number) ?? NOTHING;
+    const tally = {
+      keys: before.keys + sign,
+      bytes: before.bytes + sign * bytes,
+      expiring: before.expiring + (expires ? sign : 0),
+    };
     if (tally.keys === 0) tallies.delete(number);
     else tallies.set(number, tally);
   }

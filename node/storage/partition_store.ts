@@ -36,6 +36,7 @@ import {
   encodeRecord,
   recordBytes,
   recordCrc,
+  recordExpires,
   recordFlags,
   recordKey,
   rowsFrom,
@@ -201,7 +202,12 @@ export class PartitionStore {
 
   #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): Counted {
     const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
-    const row = { flags: entry.flags, crc, bytes: value.length };
+    const row = {
+      flags: entry.flags,
+      crc,
+      bytes: value.length,
+      expires: entry.expiresAtMs !== 0,
+    };
     if (old !== undefined) this.#account(entry.key, old, -1);
     this.#account(entry.key, row, 1);
     this.#put(key, value, entry.key, entry, crc);
@@ -422,7 +428,12 @@ export class PartitionStore {
       if (bytes === undefined) return undefined;
       if (storage.volatile !== true) checkRecord(rowKey, bytes);
     }
-    return { flags: recordFlags(bytes), crc: recordCrc(bytes), bytes: bytes.length };
+    return {
+      flags: recordFlags(bytes),
+      crc: recordCrc(bytes),
+      bytes: bytes.length,
+      expires: recordExpires(bytes),
+    };
   }
 
   /** Most partitions have none, and those in memory never. */
@@ -494,7 +505,10 @@ function mayBeSystemKey(key: string): boolean {
 
 /** Undefined if the record is being removed. */
 function countedOf({ entry, crc, change }: PendingWrite): Counted | undefined {
-  return entry === undefined
-    ? undefined
-    : { flags: entry.flags, crc, bytes: change.value?.length ?? 0 };
+  return entry === undefined ? undefined : {
+    flags: entry.flags,
+    crc,
+    bytes: change.value?.length ?? 0,
+    expires: entry.expiresAtMs !== 0,
+  };
 }

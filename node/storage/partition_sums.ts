@@ -16,6 +16,8 @@ export interface Counted {
   readonly crc: number;
   /** The bytes of its row, without the row's key. */
   readonly bytes: number;
+  /** Whether it expires at some date. */
+  readonly expires: boolean;
 }
 
 /** A pass over the whole partition that counts while writes go on. */

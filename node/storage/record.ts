@@ -28,6 +28,7 @@ import { bytesOfKey, keyOfBytes } from "../../shared/base/key_text.ts";
 
 /** The format that this code writes, and the newest that it reads. */
 export const RECORD_FORMAT = 1;
+const EXPIRY_AT = 28;
 const HEADER_BYTES = 36;
 const ITEM_HEADER_BYTES = 3;
 const CONTENT_TYPE_TAG = 1;
@@ -127,7 +128,7 @@ export function encodeRecord(
   putUint32(value, 8, entry.term);
   putUint64(value, 12, entry.seq);
   putUint64(value, 20, entry.timestampMs);
-  putUint64(value, 28, entry.expiresAtMs);
+  putUint64(value, EXPIRY_AT, entry.expiresAtMs);
   if (extraBytes > 0) {
     value[6] = extraBytes >>> 8;
     value[7] = extraBytes;
@@ -247,6 +248,12 @@ export function recordCrc(bytes: Uint8Array): number {
 /** The flags of the entry of a row that was checked before. */
 export function recordFlags(bytes: Uint8Array): number {
   return bytes[4] ?? 0;
+}
+
+/** Whether a row's entry expires at some date. */
+export function recordExpires(bytes: Uint8Array): boolean {
+  for (let i = EXPIRY_AT; i < EXPIRY_AT + 8; i++) if (bytes[i] !== 0) return true;
+  return false;
 }
 
 /**

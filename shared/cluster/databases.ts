@@ -339,7 +339,36 @@ export function databaseInfo(
 export interface DatabaseUsage {
   /** All of the partitions have been counted. */
   readonly known: boolean;
-  readonly databases: readonly (readonly [number: number, keys: number, bytes: number])[];
+  readonly databases: readonly (readonly [
+    number: number,
+    keys: number,
+    bytes: number,
+    expiring: number,
+  ])[];
+}
+
+/** What one database has. */
+export interface DatabaseSize {
+  readonly keys: number;
+  readonly bytes: number;
+  /** How many of the keys expire. */
+  readonly expiring: number;
+}
+
+/** What the usages of all nodes say of one database; undefined if some have not been counted yet. */
+export function sizeOfDatabase(
+  usages: readonly DatabaseUsage[],
+  number: number,
+): DatabaseSize | undefined {
+  if (usages.some(({ known }) => !known)) return undefined;
+  const size = { keys: 0, bytes: 0, expiring: 0 };
+  for (const [of, keys, bytes, expiring] of usages.flatMap(({ databases }) => databases)) {
+    if (of !== number) continue;
+    size.keys += keys;
+    size.bytes += bytes;
+    size.expiring += expiring;
+  }
+  return size;
 }
 
 /** All databases, `default` first. */

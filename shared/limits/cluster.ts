@@ -45,6 +45,8 @@ export const QUOTA_SHARE = 0.25;
 export const QUOTA_FRESH_MS = 1_000;
 /** How long a node waits for the others' answers; who does not answer counts as empty. */
 export const QUOTA_ASK_TIMEOUT_MS = 2_000;
+/** Databases of which a node's metrics tell one by one; those beyond are told as one. */
+export const METRIC_DATABASES_MAX = 100;
 /** Rows of dropped databases that a node deletes in one step, and the pause between two steps. */
 export const DROPPED_ROWS_PER_STEP = 256;
 export const DROPPED_PAUSE_MS = 20;

@@ -4,7 +4,8 @@
  * `node/server/node_metrics.ts` or `coordinator/coordinator_metrics.ts`; then `deno task docs`.
  *
  * Invariants: a name is never used for something else later; no label has a value for each key, client or address of
- * a client, so that the number of series is bounded by the tables of operations, errors and nodes. Units are seconds
+ * a client, so that the number of series is bounded by the tables of operations, errors and nodes, and by
+ * METRIC_DATABASES_MAX. Units are seconds
  * and bytes, as Prometheus has them.
  *
  * @module
@@ -177,6 +178,24 @@ export const METRICS = {
     "node",
     "Entries of all replicas here, by kind: keys (with the store's own records of client sessions), tombstones.",
     "kind",
+  ),
+  kv_keyspace_keys: gauge(
+    "node",
+    "Keys of a named database in the partitions of which this node is the primary. At most 100 databases are told one " +
+      "by one, those with a quota first, then the oldest; all others are (others).",
+    "database",
+  ),
+  kv_keyspace_expiring_keys: gauge("node", "How many of these keys expire.", "database"),
+  kv_keyspace_bytes: gauge("node", "Bytes of these keys' rows.", "database"),
+  kv_keyspace_keys_max: gauge(
+    "node",
+    "The quota of keys of a named database, over all nodes.",
+    "database",
+  ),
+  kv_keyspace_bytes_max: gauge(
+    "node",
+    "The quota of bytes of a named database, over all nodes.",
+    "database",
   ),
   kv_client_sessions: gauge("node", "Client sessions that this node's partitions remember."),
   kv_client_sessions_evicted_total: counter(

@@ -186,7 +186,7 @@ export const MEMBER_MESSAGES = {
   databases: message(1, "request", {}),
   /**
    * What named databases have in the partitions that the node is primary of. Answered by `result`: `known`, whether all
-   * of them have been counted; and `databases`, an array of [number, keys, bytes].
+   * of them have been counted; and `databases`, an array of [number, keys, bytes, keys that expire].
    */
   database_usage: message(1, "request", {}),
   /**

@@ -106,8 +106,12 @@ async function inspect(client: KvClient, name: string, context: CommandContext):
   const options = { timeoutMs: settings.timeoutMs, signal };
   const found = await demand(client, name, context);
   const keys = await client.database(name).count(options);
-  const bytes = await client.databaseBytes(name, options);
-  const document = { ...found, keys, ...(bytes === undefined ? {} : { bytes }) };
+  const { bytes, expiring } = await client.databaseSize(name, options) ?? {};
+  const document = {
+    ...found,
+    keys,
+    ...(bytes === undefined || expiring === undefined ? {} : { bytes, expiring }),
+  };
   const lines = Object.entries(document).map(([field, value]) =>
     `${field}: ${typeof value === "number" && field !== "number" ? count(value) : value}\n`
   );

@@ -9,8 +9,10 @@ import {
   databaseDocument,
   type DatabaseInfo,
   databaseListing,
+  type DatabaseSize,
   DEFAULT_DATABASE,
   demandDatabase,
+  sizeOfDatabase,
 } from "../../cluster/databases.ts";
 import { choiceParameter, flagParameter, uintParameter } from "../protocol/parameters.ts";
 import { DATABASE, DATABASES } from "../protocol/schemas.ts";
@@ -29,13 +31,25 @@ export const getDatabase = endpoint({
   id: "getDatabase",
   summary: "A database",
   parameters: TIMEOUT,
-  responses: { 200: { description: "How it was made, and its keys.", schema: DATABASE } },
+  responses: {
+    200: {
+      description:
+        "How it was made, and its keys; of a named one, if all nodes know it by now, also the bytes of its rows " +
+        "and how many of its keys expire.",
+      schema: DATABASE,
+    },
+  },
   async run({ key: name, params, services }) {
     const about = name === DEFAULT_DATABASE
       ? { name, number: 0 }
       : demandDatabase(services.site.database.map()?.databases, name);
     const keys = await services.inDatabase(name).count({}, params.timeout_ms);
-    return json(200, { ...databaseDocument(about), keys });
+    const { bytes, expiring } = await sizeOf(services, about.number) ?? {};
+    return json(200, {
+      ...databaseDocument(about),
+      keys,
+      ...(bytes === undefined || expiring === undefined ? {} : { bytes, expiring }),
+    });
   },
 });
 
@@ -88,6 +102,14 @@ export const deleteDatabase = endpoint({
     return json(200, databaseDocument(dropped));
   },
 });
+
+function sizeOf({ site }: Services, number: number): Promise<DatabaseSize | undefined> {
+  const { askUsages } = site;
+  if (askUsages === undefined || number === 0) return Promise.resolve(undefined);
+  return new Promise((resolve) =>
+    askUsages((usages) => resolve(usages && sizeOfDatabase(usages, number)))
+  );
+}
 
 /** @throws {KvError} */
 function changed(

@@ -14,7 +14,7 @@ import {
   type DeletionOrder,
 } from "../../database/delete_matching.ts";
 import type { AccessControl } from "../../security/access_control.ts";
-import type { DatabaseInfo, DatabaseOrder } from "../../cluster/databases.ts";
+import type { DatabaseInfo, DatabaseOrder, DatabaseUsage } from "../../cluster/databases.ts";
 import { Keyspace } from "../../database/keyspace.ts";
 import { type Guard, GuardedDatabase } from "../../database/guarded_database.ts";
 import type { MetricSet } from "../../metrics/metric_set.ts";
@@ -59,6 +59,8 @@ export interface HttpSite {
   readonly stored?: Database;
   /** Has databases made and dropped. Absent: that is not done here. */
   readonly databases?: DatabaseOrders;
+  /** What all nodes have of databases. `done` gets undefined if one of them does not answer. Absent: nobody is asked. */
+  readonly askUsages?: (done: (usages: readonly DatabaseUsage[] | undefined) => void) => void;
   readonly limits: RequestLimits;
   health(): HealthReport;
   /** The numbers of this process now. */

@@ -169,6 +169,8 @@ export const NAMED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     "max_keys?": UINT,
     "max_bytes?": UINT,
     "keys?": UINT,
+    "bytes?": UINT,
+    "expiring?": UINT,
   }),
   Databases: objectSchema({ databases: arraySchema(named("Database")) }),
   Cluster: objectSchema({

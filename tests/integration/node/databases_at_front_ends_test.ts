@@ -112,7 +112,23 @@ Deno.test("databases: one keyspace at every front end, apart from every other", 
   const inspected = JSON.parse(
     (await cluster.client("database", "inspect", "carts", "--json")).stdout,
   );
-  assertEquals([inspected.keys, inspected.bytes > 0], [30, true]);
+  assertEquals([inspected.keys, inspected.bytes > 0, inspected.expiring], [30, true, 0]);
+  for (const key of ["e1", "e2"]) await carts.put(key, "v", { ttlMs: 600_000 });
+  await carts.put("e1", "stays");
+  assertEquals((await kv.databaseSize("carts"))?.expiring, 1);
+  assertMatch((await cluster.client("database", "inspect", "carts")).stdout, /^expiring: 1$/m);
+  const coordinator = `http://${host}:${(await cluster.coordinatorProcess.ready).facts.http}`;
+  for (const site of [http, coordinator]) {
+    const { keys, bytes, expiring } = await (await fetch(`${site}/db/carts`)).json();
+    assertEquals([keys, bytes > 0, expiring], [32, true, 1], site);
+  }
+  let told = 0;
+  for (const index of [0, 1, 2]) {
+    const { facts } = await cluster.node(index).ready;
+    const text = await (await fetch(`http://${host}:${facts.http}/metrics`)).text();
+    told += Number(/^kv_keyspace_keys\{database="carts"\} (\d+)$/m.exec(text)?.[1] ?? NaN);
+  }
+  assertEquals(told, 32);
 });
 
 Deno.test("databases of Redis: by number, made when they are selected, with MOVE, COPY, FLUSHDB, FLUSHALL and INFO", async () => {

@@ -3,12 +3,17 @@ import { assertEquals } from "@std/assert";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../../../shared/base/entry.ts";
 import { compareKeys } from "../../../../shared/base/key_order.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
+import type { Counted } from "../../../../node/storage/partition_sums.ts";
 import { DatabaseTallies } from "../../../../node/storage/database_tallies.ts";
 
 const ROW_BYTES = 10;
 
-function entryOf(key: string, flags = 0): Entry {
-  return { key, seq: 1, term: 1, flags, timestampMs: 0, expiresAtMs: 0, value: NO_VALUE };
+function entryOf(key: string, flags = 0, expiresAtMs = 0): Entry {
+  return { key, seq: 1, term: 1, flags, timestampMs: 0, expiresAtMs, value: NO_VALUE };
+}
+
+function rowOf({ flags, expiresAtMs }: Entry): Counted {
+  return { flags, crc: 0, bytes: ROW_BYTES, expires: expiresAtMs !== 0 };
 }
 
 Deno.test("DatabaseTallies: a count beside writes is what there is at its end, whatever happens between two pages", async () => {
@@ -21,14 +26,14 @@ Deno.test("DatabaseTallies: a count beside writes is what there is at its end, w
       const key = `${prefix}${randomBelow(random, 8)}`;
       const before = rows.get(key);
       if (before !== undefined) {
-        tallies.change(key, { flags: before.flags, crc: 0, bytes: ROW_BYTES }, -1);
+        tallies.change(key, rowOf(before), -1);
       }
       const kind = randomBelow(random, 3);
       if (kind === 0) rows.delete(key);
       else {
-        const entry = entryOf(key, kind === 1 ? TOMBSTONE : 0);
+        const entry = entryOf(key, kind === 1 ? TOMBSTONE : 0, randomBelow(random, 2));
         rows.set(key, entry);
-        tallies.change(key, { flags: entry.flags, crc: 0, bytes: ROW_BYTES }, 1);
+        tallies.change(key, rowOf(entry), 1);
       }
     };
     for (let i = 0; i < 20; i++) change();
@@ -46,14 +51,21 @@ Deno.test("DatabaseTallies: a count beside writes is what there is at its end, w
     for (let i = 0; i < 5; i++) change();
     const expected = new Map<number, number>();
     let bytes = 0;
-    for (const { key, flags } of rows.values()) {
+    let expiring = 0;
+    for (const { key, flags, expiresAtMs } of rows.values()) {
       if (flags === TOMBSTONE) continue;
       const number = Number(/\d{6}/.exec(key)?.[0]);
       expected.set(number, (expected.get(number) ?? 0) + 1);
       bytes += key.length + ROW_BYTES;
+      if (expiresAtMs !== 0) expiring++;
     }
     const found = [...tallies.all].map(([number, { keys }]) => [number, keys] as const);
     assertEquals(new Map(found), expected, `seed ${seed}`);
-    assertEquals([...tallies.all.values()].reduce((sum, tally) => sum + tally.bytes, 0), bytes);
+    const sums = { bytes: 0, expiring: 0 };
+    for (const tally of tallies.all.values()) {
+      sums.bytes += tally.bytes;
+      sums.expiring += tally.expiring;
+    }
+    assertEquals(sums, { bytes, expiring }, `seed ${seed}`);
   }
 });
