@@ -85,6 +85,7 @@ export function Overview({ snapshot, history, theme }: {
       <Nodes snapshot={snapshot} />
       <Coordinators snapshot={snapshot} />
       <Partitions snapshot={snapshot} />
+      <Databases snapshot={snapshot} />
       <Operations snapshot={snapshot} />
     </>
   );
@@ -298,6 +299,47 @@ function State({ state, figures }: { state: string; figures: NodeView["figures"]
     ? "warning"
     : "critical";
   return <span class={`state ${kind}`}>{health}</span>;
+}
+
+function Databases({ snapshot: { databases } }: { snapshot: ConsoleSnapshot }) {
+  if (databases.length === 0) return null;
+  const beside = (text: string, max: string) => max === "" ? text : `${text} of ${max}`;
+  return (
+    <section aria-label="Databases">
+      <h2>Databases</h2>
+      <div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">database</th>
+              <th scope="col">placement</th>
+              <th scope="col" class="n">keys</th>
+              <th scope="col" class="n">of these expire</th>
+              <th scope="col" class="n">bytes</th>
+            </tr>
+          </thead>
+          <tbody>
+            {databases.map((
+              { name, placement, keys, expiring, bytes: size, maxKeys, maxBytes },
+            ) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                <td>{placement ?? ""}</td>
+                <td class="n">
+                  {beside(count(keys), maxKeys === undefined ? "" : count(maxKeys))}
+                </td>
+                <td class="n">{count(expiring)}</td>
+                <td class="n">
+                  {beside(bytes(size), maxBytes === undefined ? "" : bytes(maxBytes))}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p>The keys of the database default are not counted here.</p>
+    </section>
+  );
 }
 
 function Operations({ snapshot: { operations } }: { snapshot: ConsoleSnapshot }) {

@@ -2,7 +2,7 @@
  * What the console is told: one document for everybody who looks, made from the map and from what each process says of
  * itself. Pure.
  *
- * Invariant: its length is bounded by the number of nodes, and of partitions up to a bound; it has no keys.
+ * Invariant: its length is bounded by the number of nodes, and of partitions and databases up to a bound; it has no keys.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import {
 } from "../cluster/cluster_map.ts";
 import type { HealthReport } from "../http/protocol/health_report.ts";
 import { CONSOLE_OPERATIONS_MAX, CONSOLE_PARTITIONS_MAX } from "../limits/http.ts";
+import { type DatabaseView, databaseViews } from "./database_views.ts";
 import { type Alert, alertsOf } from "../diagnosis/alerts.ts";
 import {
   type ClusterFacts,
@@ -73,6 +74,8 @@ export interface ConsoleSnapshot {
   readonly nodes: readonly NodeView[];
   /** Absent if there are too many to be shown one by one. */
   readonly partitions?: readonly PartitionView[];
+  /** Besides `default`; empty if there is no other. */
+  readonly databases: readonly DatabaseView[];
   readonly operations: readonly OperationFigures[];
   readonly alerts: readonly Alert[];
 }
@@ -129,6 +132,10 @@ export function consoleSnapshot(source: SnapshotSource): ConsoleSnapshot {
     ...(coordinators === undefined ? {} : { coordinators }),
     nodes,
     ...(isShown ? { partitions: partitionViews(map?.nodes ?? [], partitions) } : {}),
+    databases: databaseViews(
+      map?.databases,
+      [...source.nodes.values()].map(({ now }) => now.document),
+    ),
     operations: operationFigures(told, CONSOLE_OPERATIONS_MAX),
     alerts: alertsOf(
       facts,

@@ -109,6 +109,13 @@ Deno.test({
     await page.keyboard.press("ArrowRight");
     await visit.shows(/^partition 1: primary/);
 
+    const made = await kv.createDatabase("orders", { together: true, maxKeys: 1_000 });
+    assertEquals(made.name, "orders");
+    await kv.database("orders").put("o", "1", { ttlMs: 600_000 });
+    const row = page.getByRole("region", { name: "Databases" }).getByRole("row", {
+      name: /orders together 1 of 1000 1 \d+ B/,
+    });
+    await row.waitFor();
     await page.getByRole("link", { name: "Data" }).click();
     await page.getByRole("searchbox").fill("user:");
     await visit.shows("2 keys");

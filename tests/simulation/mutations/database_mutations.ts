@@ -37,7 +37,7 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
   {
     name: "W11: what a database has is not less when a key is deleted",
     file: "node/storage/database_tallies.ts",
-    edits: [["keys: keys + sign,", "keys: keys + Math.max(0, sign),"]],
+    edits: [["keys: before.keys + sign,", "keys: before.keys + Math.max(0, sign),"]],
     seedsMax: 10,
   },
   {
@@ -63,6 +63,30 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     ]],
     seedsMax: 1,
     test: "tests/unit/node/server/database_directory_test.ts",
+  },
+  {
+    name: "databases: a node's own map decides that a database is there already",
+    file: "node/server/database_directory.ts",
+    edits: [[
+      "      if (found === undefined) make();\n      else done",
+      "      void found;\n      done",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_directory_test.ts",
+  },
+  {
+    name: "quotas: what a transaction takes out of one database is room in the other",
+    file: "node/server/database_quotas.ts",
+    edits: [["    if (databaseNumberOf(step.key) !== number) continue;\n", "    void number;\n"]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_quotas_test.ts",
+  },
+  {
+    name: "quotas: the room that the others were seen to leave is never used up",
+    file: "node/server/database_quotas.ts",
+    edits: [["own[what] + growth[what] - then[what] <=", "growth[what] <="]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_quotas_test.ts",
   },
   {
     name: "databases: an order to drop one drops a later one of that name",
