@@ -46,6 +46,8 @@ export interface ActiveDeps {
   checkRight(what: string): void;
   /** Called if somebody else has written into the register: this one is not active any more. */
   onLost(reason: string): void;
+  /** Called while no node is heard of any more. */
+  onDeaf(): void;
   /** Of a secured cluster. @param write resolves when the document is chosen */
   openOffice:
     | ((
@@ -175,6 +177,7 @@ export class ActiveCoordinator implements HeartbeatTaker {
       const { epoch } = document.map;
       this.#composer.writeCluster(document, () => this.step({ type: "persisted", epoch }));
     }
+    if (ready.deaf) this.#deps.onDeaf();
     return ready;
   }
 

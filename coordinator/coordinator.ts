@@ -21,7 +21,11 @@ import { NO_ORIGINS } from "../shared/http/protocol/origins.ts";
 import { ASK_USAGE, askUsages } from "../shared/database/database_usages.ts";
 import { QUOTA_ASK_TIMEOUT_MS } from "../shared/limits/cluster.ts";
 import { CLOSE_LINGER_MS, STOP_GRACE_MS } from "../shared/limits/connections.ts";
-import { COORDINATOR_PROMISE_BAR_MS, COORDINATOR_TICK_MS } from "../shared/limits/membership.ts";
+import {
+  COORDINATOR_DEAF_PAUSE_MS,
+  COORDINATOR_PROMISE_BAR_MS,
+  COORDINATOR_TICK_MS,
+} from "../shared/limits/membership.ts";
 import { ClusterWatch } from "../shared/console/cluster_watch.ts";
 import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
@@ -485,6 +489,7 @@ export class Coordinator {
         register,
         checkRight: (what) => void this.#activeFor(what),
         onLost: (reason) => this.#giveUp(reason),
+        onDeaf: () => this.#standAside(),
         openOffice: this.#security?.openOffice,
       },
       held,
@@ -523,6 +528,14 @@ export class Coordinator {
   #giveUp(reason: string): void {
     this.#log.warn("this coordinator stands down", { reason });
     this.#register?.release();
+  }
+
+  /** Another coordinator may hear the nodes, and this one hears of none. Rule G15. */
+  #standAside(): void {
+    const set = this.#register?.set;
+    if (set === undefined || membersOf(set).length < 2 || !this.hasRight) return;
+    this.#log.warn("no node is heard of here any more: another coordinator may act");
+    this.#register?.release(COORDINATOR_DEAF_PAUSE_MS);
   }
 
   /** The map says where the coordinators are. */

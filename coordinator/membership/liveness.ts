@@ -19,7 +19,11 @@
  *
  * @module
  */
-import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../shared/limits/membership.ts";
+import {
+  CLOCK_DRIFT_MAX,
+  COORDINATOR_DEAF_PART,
+  HEARD_INTERVALS_MAX,
+} from "../../shared/limits/membership.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
 import type { Member } from "../state/member.ts";
@@ -185,12 +189,23 @@ export class Liveness {
     }
     const { members, settings, graceUntilMs } = this.#state;
     if (nowMs < graceUntilMs) return true;
+    if (this.#isDeaf(nowMs)) this.#out.answer({ deaf: true });
     for (const member of members.values()) {
       if (member.presence === "down") continue;
       if (nowMs - member.lastSeenMs < settings.failureTimeoutMs) continue;
       this.markDown(member, nowMs, this.#whyMissed(member, nowMs));
     }
     return true;
+  }
+
+  /** Whether none of the nodes that are live was heard of for a while. Rule G15 of docs/coordinators.md. */
+  #isDeaf(nowMs: number): boolean {
+    let lastMs: number | undefined;
+    for (const { presence, lastSeenMs } of this.#state.members.values()) {
+      if (presence === "live") lastMs = Math.max(lastMs ?? lastSeenMs, lastSeenMs);
+    }
+    const boundMs = COORDINATOR_DEAF_PART * this.#state.settings.failureTimeoutMs;
+    return lastMs !== undefined && nowMs - lastMs >= boundMs;
   }
 
   /**

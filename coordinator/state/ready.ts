@@ -58,6 +58,8 @@ export interface Ready {
   readonly orderedEpoch: number;
   /** Nodes were asked what they hold; their answers come as registrations. */
   readonly asked: boolean;
+  /** No node is heard of any more, of those that were: perhaps another coordinator hears them. Rule G15. */
+  readonly deaf: boolean;
 }
 
 /** A {@linkcode Ready} that is still being made. */
@@ -77,6 +79,7 @@ function emptyDraft(): Draft {
     forced: [],
     orderedEpoch: 0,
     asked: false,
+    deaf: false,
   };
 }
 
@@ -124,7 +127,7 @@ export class Outbox implements Logger {
   /** The answer to whoever gave the input. */
   answer(
     answer: Partial<
-      Pick<Ready, "refusal" | "acknowledgement" | "forced" | "orderedEpoch" | "asked">
+      Pick<Ready, "refusal" | "acknowledgement" | "forced" | "orderedEpoch" | "asked" | "deaf">
     >,
   ): void {
     Object.assign(this.#draft, answer);

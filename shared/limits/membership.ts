@@ -116,6 +116,13 @@ export const COORDINATOR_JITTER_MS = 400;
 export const COORDINATOR_BACKOFF_MS = 1_000;
 /** A record that could not be written is written again after this time. */
 export const COORDINATOR_DISK_RETRY_MS = 1_000;
+/**
+ * Rule G15: an active coordinator that hears of no node for this part of the failure timeout lets another one act, before
+ * it takes all of them to be down, ...
+ */
+export const COORDINATOR_DEAF_PART = 0.8;
+/** ... and does not try again by itself for this long. */
+export const COORDINATOR_DEAF_PAUSE_MS = 10_000;
 /** More coordinators cost more answers for each change, and bear no more than two failures that are likely. */
 export const COORDINATORS_MAX = 7;
 /** A learner that is at most this many changes behind may become a voter: nobody waits for it for long. */
@@ -169,6 +176,14 @@ export const ETCD_PRESENCE_SECONDS = 10;
 /** How many of them are listed. */
 export const ETCD_MEMBERS_MAX = 64;
 
+invariant(
+  COORDINATOR_DEAF_PAUSE_MS > COORDINATOR_ATTEMPT_MS + COORDINATOR_JITTER_MS,
+  "another coordinator has the time for an attempt before the one that heard of no node tries again",
+);
+invariant(
+  (1 - COORDINATOR_DEAF_PART) * FAILURE_TIMEOUT_MS > COORDINATOR_TICK_MS,
+  "a coordinator that hears of no node notices that before it takes them to be down",
+);
 invariant(
   COORDINATOR_AWAY_MS > COORDINATOR_PROMISE_BAR_MS + COORDINATOR_JITTER_MS,
   "a coordinator does not count as away while another one becomes active",

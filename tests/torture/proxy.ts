@@ -15,6 +15,9 @@ export interface HostPort {
 
 const decoder = new TextDecoder();
 
+/** Who has not said who it is. */
+const UNKNOWN = "client";
+
 /** Something that can be ended, more than once. */
 interface Closable {
   close(): void;
@@ -36,10 +39,21 @@ export class StreamProxy {
   readonly #links: Links;
   readonly #target: string;
   readonly #upstream: HostPort;
+  readonly #nameOf: (bytes: Uint8Array) => string | undefined;
   readonly #pairs = new Set<readonly [Deno.Conn, Deno.Conn]>();
 
-  /** @param target the name of the process that is served */
-  constructor(links: Links, target: string, at: HostPort, upstream: HostPort) {
+  /**
+   * @param target the name of the process that is served
+   * @param nameOf who has sent the bytes; undefined if they do not tell, so that the next ones are asked
+   */
+  constructor(
+    links: Links,
+    target: string,
+    at: HostPort,
+    upstream: HostPort,
+    nameOf: (bytes: Uint8Array) => string | undefined = sourceOf,
+  ) {
+    this.#nameOf = nameOf;
     this.#links = links;
     this.#target = target;
     this.#upstream = upstream;
@@ -77,16 +91,13 @@ export class StreamProxy {
     }
     const pair = [near, far] as const;
     this.#pairs.add(pair);
-    const source = { name: "client", known: false };
+    let source: string | undefined;
     await Promise.race([
       this.#pump(near, far, async (bytes) => {
-        if (!source.known) {
-          source.known = true;
-          source.name = sourceOf(bytes);
-        }
-        await this.#links.pass(source.name, this.#target);
+        source ??= this.#nameOf(bytes);
+        await this.#links.pass(source ?? UNKNOWN, this.#target);
       }),
-      this.#pump(far, near, () => this.#links.pass(this.#target, source.name)),
+      this.#pump(far, near, () => this.#links.pass(this.#target, source ?? UNKNOWN)),
     ]);
     this.#pairs.delete(pair);
     closeAll(near, far);
@@ -131,13 +142,24 @@ export class HeartbeatProxy {
   readonly #socket: Deno.DatagramConn;
   readonly #links: Links;
   readonly #upstream: HostPort;
+  readonly #target: string;
+  readonly #nameOf: (bytes: Uint8Array) => string;
   readonly #byPort = new Map<number, Deno.DatagramConn>();
   #closed = false;
   /** Of 100 datagrams, this many are lost, and this many come twice. */
   lossPercent = 0;
   doublePercent = 0;
 
-  constructor(links: Links, at: HostPort, upstream: HostPort) {
+  /** @param nameOf who has sent a heartbeat */
+  constructor(
+    links: Links,
+    at: HostPort,
+    upstream: HostPort,
+    target = "coordinator",
+    nameOf: (bytes: Uint8Array) => string = sourceOf,
+  ) {
+    this.#target = target;
+    this.#nameOf = nameOf;
     this.#links = links;
     this.#upstream = upstream;
     this.#socket = Deno.listenDatagram({ ...at, transport: "udp", reuseAddress: true });
@@ -153,8 +175,9 @@ export class HeartbeatProxy {
     try {
       for await (const [bytes, from] of this.#socket) {
         if (from.transport !== "udp") continue;
-        const back = this.#backOf(from, sourceOf(bytes));
-        await this.#pass(sourceOf(bytes), "coordinator", () => {
+        const source = this.#nameOf(bytes);
+        const back = this.#backOf(from, source);
+        await this.#pass(source, this.#target, () => {
           return back.send(bytes, { ...this.#upstream, transport: "udp" });
         });
       }
@@ -172,7 +195,7 @@ export class HeartbeatProxy {
     (async () => {
       try {
         for await (const [bytes] of socket) {
-          await this.#pass("coordinator", name, () => this.#socket.send(bytes, node));
+          await this.#pass(this.#target, name, () => this.#socket.send(bytes, node));
         }
       } catch {
         // It was closed.

@@ -14,6 +14,7 @@ import {
 } from "../../support/clients/counting.ts";
 import { Workload } from "../../support/clients/workload.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
+import { TestCoordinators } from "../../support/worlds/coordinators.ts";
 
 const NODES = [0, 1, 2];
 
@@ -54,6 +55,20 @@ Deno.test("cluster: a rolling restart costs no client an error, at any front end
   assertEquals(code, 0);
   await cluster.restartCoordinator();
   await cluster.whole({ nodes: NODES.length });
+  await progress();
+
+  // Of three coordinators each is stopped, the active one among them, wherever the clients are.
+  await using coordinators = await TestCoordinators.add(cluster, 2);
+  counters.push(
+    ...[1, 2].map((i) => countByLines(coordinators.addressOf(i), `by-gateway-${i}`, "json")),
+  );
+  for (let index = 0; index < coordinators.count; index++) {
+    await progress();
+    const stopped = await coordinators.processOf(index).stop();
+    assertEquals(stopped.code, 0);
+    await coordinators.restart(index);
+    await coordinators.level(index);
+  }
   await progress();
 
   const rounds = await surveys.stop();

@@ -10,6 +10,7 @@ import { askJson, type JsonReply } from "../../../tools/json_probe.ts";
 import { COORDINATOR } from "../../../tools/programs.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
 import { TestCluster } from "./cluster.ts";
+import type { CoordinatorLinks } from "./coordinator_links.ts";
 
 interface Standby {
   readonly id: string;
@@ -23,13 +24,23 @@ export class TestCoordinators implements AsyncDisposable {
   readonly cluster: TestCluster;
   readonly #standbys: Standby[] = [];
 
-  constructor(cluster: TestCluster) {
+  readonly #links: CoordinatorLinks | undefined;
+
+  /** @param links the ways to them; the cluster's own coordinator is behind them by its flags */
+  constructor(cluster: TestCluster, links?: CoordinatorLinks) {
     this.cluster = cluster;
+    this.#links = links;
   }
 
   /** Starts some more, and has them added. */
-  static async add(cluster: TestCluster, count: number): Promise<TestCoordinators> {
-    const all = new TestCoordinators(cluster);
+  static async add(
+    cluster: TestCluster,
+    count: number,
+    links?: CoordinatorLinks,
+  ): Promise<TestCoordinators> {
+    const all = new TestCoordinators(cluster, links);
+    const { coordinatorAddress: first, coordinatorFacts: { heartbeat = 0 } } = cluster;
+    links?.serve(0, all.idOf(0), first, heartbeat);
     try {
       for (let i = 0; i < count; i++) await all.startAnother();
       await all.change({ add: all.#standbys.map(({ id }) => id) });
@@ -81,8 +92,9 @@ export class TestCoordinators implements AsyncDisposable {
       process: await this.#start(`c${number}`, folder, 0),
     };
     this.#standbys.push(standby);
-    const { host, port } = await standby.process.ready;
+    const { host, port, facts } = await standby.process.ready;
     standby.address = { host, port };
+    this.#links?.serve(this.count - 1, standby.id, standby.address, facts.heartbeat ?? 0);
     return this.count - 1;
   }
 
@@ -166,7 +178,7 @@ export class TestCoordinators implements AsyncDisposable {
   }
 
   async #start(id: string, folder: string, port: number): Promise<ServerProcess> {
-    const { host, port: first } = this.cluster.coordinatorAddress;
+    const { host, port: first } = this.#links?.addressOf(0) ?? this.cluster.coordinatorAddress;
     const secured = this.cluster.credentials !== undefined;
     const isNew = port === 0;
     const made = secured && isNew
@@ -184,6 +196,9 @@ export class TestCoordinators implements AsyncDisposable {
       `--join=${host}:${first}`,
       `--data=${folder}`,
       ...(secured ? ["--secure"] : []),
+      ...(this.#links === undefined
+        ? []
+        : [`--advertise-host=${this.#links.hostOf(Number(id.slice(1)) - 1)}`]),
     ], {
       cwd: this.cluster.folder,
       detached: false,

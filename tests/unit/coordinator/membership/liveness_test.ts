@@ -101,6 +101,30 @@ Deno.test("Liveness.tick: who was silent for the failure timeout is down, and no
   assertEquals(out.take().log.at(-1)?.fields?.reason, "not heard of for 2500 ms");
 });
 
+Deno.test("Liveness.tick: who hears of none of the nodes any more says so before it takes them to be down (rule G15)", () => {
+  const { liveness, member, out } = setUp();
+  liveness.noteRegistration();
+  for (let ms = START_MS; ms < LATER_MS; ms += 1_000) liveness.tick(ms);
+  const deafAt = (ms: number) => {
+    liveness.tick(ms);
+    return out.take().deaf;
+  };
+  // A node that is down long since does not count, and one that is heard of is enough.
+  member("c").presence = "down";
+  member("c").lastSeenMs = 0;
+  assertEquals([deafAt(LATER_MS), deafAt(LATER_MS + 1_000), deafAt(LATER_MS + 1_999)], [
+    false,
+    false,
+    false,
+  ]);
+  member("b").lastSeenMs = LATER_MS + 500;
+  assertEquals([deafAt(LATER_MS + 2_499), member("a").presence], [false, "live"]);
+  assertEquals([deafAt(LATER_MS + 2_500), member("b").presence], [true, "live"]);
+  // Alone, it goes on, and takes them to be down.
+  assertEquals([deafAt(LATER_MS + 3_001), member("b").presence], [true, "down"]);
+  assertEquals(deafAt(LATER_MS + 3_002), false);
+});
+
 Deno.test("Liveness.tick: judges nobody before the first node has registered (rule C10)", () => {
   const { liveness, member, out } = setUp();
   for (const id of ["a", "b", "c"]) member(id).lastSeenMs = 0;

@@ -38,6 +38,7 @@ Deno.test("Outbox.take: gives everything once, in the order in which it came", (
     forced: [],
     orderedEpoch: 0,
     asked: false,
+    deaf: false,
   });
 });
 
