@@ -34,6 +34,7 @@ import { keepOnly, type Needed } from "../shared/program/deno_permissions.ts";
 import { damagedFolders, DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
+import { startScriptThread } from "./resp/scripts/deno_script_thread.ts";
 import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
 import type { SecurityDeps } from "../shared/security/members/file_security.ts";
@@ -79,6 +80,7 @@ async function main(run: NodeRun): Promise<void> {
     random,
     transport: new DenoTransport(logger("transport"), { server: security?.tls }),
     logger,
+    startScriptThread,
   };
   const member = security?.member;
   identity = member?.identity;

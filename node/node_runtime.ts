@@ -51,6 +51,7 @@ import { type NodeFolder, openData } from "./node_folder.ts";
 import { type FsyncMode, GroupCommit } from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
 import type { DatabaseWish } from "./server/database_directory.ts";
+import type { StartThread } from "./resp/scripts/script_runner.ts";
 import { NodeServer } from "./server/node_server.ts";
 import {
   joinStandalone,
@@ -65,6 +66,8 @@ export interface NodeRuntimeDeps {
   readonly transport: Transport;
   /** The log of one part. */
   logger(category: string): Logger;
+  /** Starts the thread in which scripts of Redis clients run. Absent: they are refused. */
+  readonly startScriptThread?: StartThread;
 }
 
 /** What the runtime asks of a {@linkcode MemberSecurity}. */
@@ -309,6 +312,7 @@ export class NodeRuntime {
       address: () => this.address,
       admission,
       security: options.security,
+      startScriptThread: deps.startScriptThread,
       access: options.secured?.access,
       requestMetrics: this.#requestMetrics,
       metrics: () => this.metrics(),

@@ -59,12 +59,13 @@ function mayFollow({ name }: CommandSpec): boolean {
 export class CommandDispatch {
   readonly #session: DispatchSession;
   readonly #queue: ReplyQueue;
-  readonly #call: Call;
+  /** What commands get. */
+  readonly call: Call;
 
   constructor(session: DispatchSession, queue: ReplyQueue) {
     this.#session = session;
     this.#queue = queue;
-    this.#call = { out: session.out, session, server: session.server };
+    this.call = { out: session.out, session, server: session.server };
   }
 
   /** Runs a command, or puts it aside for EXEC. Its arguments are copied if they are needed later. */
@@ -139,17 +140,18 @@ export class CommandDispatch {
         case "now":
           this.#runNow(run, args);
           return;
-        case "view": {
+        case "view":
+        case "script": {
           const copies = args.map((argument) => argument.slice());
           const keys = run.keys(copies);
           this.#session.runAlone((done) =>
-            transaction.runView(keys, (view) => run.run(copies, view), done)
+            transaction.runView(keys, (view) => run.run(copies, view, this.call), done)
           );
           return;
         }
         case "alone": {
           const copies = args.map((argument) => argument.slice());
-          this.#session.runAlone((done) => run.run(copies, this.#call, done));
+          this.#session.runAlone((done) => run.run(copies, this.call, done));
           return;
         }
       }
@@ -162,7 +164,7 @@ export class CommandDispatch {
   runInTurn(run: CommandSpec["run"], args: Arguments): void {
     if (run.kind !== "now") return;
     try {
-      run.run(args, this.#call);
+      run.run(args, this.call);
     } catch (error) {
       this.#session.out.error(thrownText(error));
     }

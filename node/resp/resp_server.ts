@@ -34,6 +34,7 @@ import { Changes } from "./watch/changes.ts";
 import { KeyEvents } from "./watch/key_events.ts";
 import { Tracking } from "./watch/tracking.ts";
 import { SessionWatches } from "./watch/session_watches.ts";
+import { ScriptRunner, type StartThread } from "./scripts/script_runner.ts";
 import { RespSession } from "./session.ts";
 import type { SessionServer } from "./session_server.ts";
 
@@ -60,6 +61,8 @@ export interface RespServerDeps {
   readonly limits?: RequestLimits | undefined;
   /** Counts requests; each process has one. Default: one of its own. */
   readonly metrics?: RequestMetrics | undefined;
+  /** Starts the thread in which scripts run. Absent: they are refused. */
+  readonly startScriptThread?: StartThread | undefined;
   /** The group of connections that are drained when the node stops. */
   readonly draining?: Draining | undefined;
 }
@@ -83,6 +86,7 @@ export class RespServer implements SessionServer {
   readonly watches = new SessionWatches();
   readonly tracking: Tracking;
   readonly keyEvents: KeyEvents;
+  readonly scripts: ScriptRunner;
   readonly #changes: Changes;
   readonly #once: DeduplicatingDatabase;
   readonly #draining: Draining | undefined;
@@ -117,6 +121,7 @@ export class RespServer implements SessionServer {
     this.#changes = new Changes(deps.clock, deps.database);
     this.tracking = new Tracking(this.#changes);
     this.keyEvents = new KeyEvents(this.#changes, this.pubSub.local);
+    this.scripts = new ScriptRunner(deps.clock, deps.log, deps.startScriptThread);
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
     this.parserLimits = { argumentBytesMax: 2 * this.valueBytesMax };
@@ -150,6 +155,7 @@ export class RespServer implements SessionServer {
   /** The node stops: nobody is told what changes any more. */
   close(): void {
     this.#changes.close();
+    this.scripts.close();
   }
 
   counted(): void {

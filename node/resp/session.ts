@@ -20,7 +20,14 @@ import type { Database } from "../../shared/database/database.ts";
 import { Keyspace } from "../../shared/database/keyspace.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
 import { formatAddress, type Stream } from "../../shared/platform/transport.ts";
-import type { Arguments, CommandRun, CommandSpec, ReplyMode, Write } from "./command/command.ts";
+import type {
+  Arguments,
+  Call,
+  CommandRun,
+  CommandSpec,
+  ReplyMode,
+  Write,
+} from "./command/command.ts";
 import { RespParser } from "./protocol/parser.ts";
 import { codeOfText } from "./command/error_text.ts";
 import { mayHearChannel } from "./command/key_channels.ts";
@@ -150,6 +157,10 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
 
   get out(): RespWriter {
     return this.#output.out;
+  }
+
+  get call(): Call {
+    return this.#dispatch.call;
   }
 
   get replyMode(): ReplyMode {

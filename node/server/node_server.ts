@@ -75,6 +75,7 @@ import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { DatabaseDirectory, type DatabaseWish } from "./database_directory.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
 import type { PeerConnection } from "../peers/upstream_connection.ts";
+import type { StartThread } from "../resp/scripts/script_runner.ts";
 import { RespServer } from "../resp/resp_server.ts";
 
 /** What the server needs of the node core. */
@@ -112,6 +113,8 @@ export interface NodeServerOptions {
     /** Changes the list, if this node is a cluster by itself. */
     change?(change: (databases: DatabaseList) => DatabaseList): Promise<void>;
   };
+  /** Starts the thread in which scripts of Redis clients run. Absent: they are refused. */
+  readonly startScriptThread?: StartThread | undefined;
   /** More for `stats`. */
   stats?(): Record<string, unknown>;
   /** Counts requests; the process has one. Default: one of its own. */
@@ -186,6 +189,7 @@ export class NodeServer {
       budget: options.admission.requests,
       limits: options.limits,
       draining: this.#draining,
+      startScriptThread: options.startScriptThread,
       node: {
         nodeId: options.node.nodeId,
         persistent: options.memory !== true,

@@ -25,6 +25,16 @@ export const RESP_WATCHED_KEYS_MAX = 1_000;
 export const RESP_DATABASES = 16;
 /** Cursors of SCAN that a node remembers. */
 export const RESP_CURSORS_MAX = 16_384;
+/** The text of a script. */
+export const RESP_SCRIPT_BYTES_MAX = 1 * MIB;
+/** Scripts that a node remembers by their SHA-1: their number, and their texts together. */
+export const RESP_SCRIPTS_MAX = 1_000;
+export const RESP_SCRIPTS_BYTES_MAX = 16 * MIB;
+/** Scripts that wait for their turn: one runs at a time. */
+export const RESP_SCRIPTS_WAITING_MAX = 1_000;
+/** How long a script may run, and what it may keep in memory. */
+export const RESP_SCRIPT_MS_MAX = 5_000;
+export const RESP_SCRIPT_MEMORY_BYTES_MAX = 64 * MIB;
 /** How often a command that reads before it writes is tried if others write meanwhile. */
 export const RESP_ATTEMPTS_MAX = 16;
 /** What KEYS may answer with. */

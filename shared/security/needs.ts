@@ -253,6 +253,17 @@ export const COMMAND_NEEDS: Readonly<Record<string, CommandNeed>> = {
   copy: READ_AND_WRITE,
   move: READ_AND_WRITE,
   bitop: READ_AND_WRITE,
+  // A script reads all of its keys; what its commands write is judged when it is written.
+  eval: READ_AND_WRITE,
+  evalsha: READ_AND_WRITE,
+  eval_ro: { named: ["read"] },
+  evalsha_ro: { named: ["read"] },
+  script: "login",
+  "script|help": "login",
+  "script|load": "login",
+  "script|exists": "login",
+  "script|flush": "admin",
+  "script|kill": "login",
   bitfield: READ_AND_WRITE,
 
   scan: READ_RANGE,

@@ -59,7 +59,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["requests", "storage/memory", "resp/protocol"],
     ["transactions"],
     ["replication", "storage/journal", "resp/command"],
-    ["resp/watch"],
+    ["resp/watch", "resp/scripts/worker"],
     [
       "peers",
       "scans",
@@ -73,6 +73,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
       "resp/pubsub",
       "resp/rdb",
     ],
+    ["resp/scripts"],
     ["resp/tables"],
     ["resp"],
     ["server"],
@@ -112,8 +113,11 @@ const REAL_FILES: readonly RegExp[] = [
   /^(std|tests|tools|bench|console|examples)\//,
 ];
 
-/** Texts for browsers, made from `console/`, which is checked itself. */
-const TEXTS = "shared/console/console_bundle.ts";
+/** Programs as texts, made from sources that are checked themselves. */
+export const TEXTS: readonly string[] = [
+  "shared/console/console_bundle.ts",
+  "node/resp/scripts/worker_bundle.ts",
+];
 
 /** How the real world is touched. */
 const REAL_WORLD: readonly RegExp[] = [
@@ -234,7 +238,7 @@ export function checkFile(file: string, source: string): Breach[] {
 
 /** Where a file touches the real world although it may not. */
 export function realWorldOf(file: string, source: string): string[] {
-  if (file === TEXTS || REAL_FILES.some((pattern) => pattern.test(file))) return [];
+  if (TEXTS.includes(file) || REAL_FILES.some((pattern) => pattern.test(file))) return [];
   const code = withoutComments(source);
   return REAL_WORLD.flatMap((pattern) => {
     const found = pattern.exec(code)?.[0];

@@ -199,6 +199,12 @@ export interface CommandLogin {
    * @param prefix what stands before its keys
    */
   whyNotFlushed(prefix: string): KvError | undefined;
+  /**
+   * Why a command may not run, or undefined. What it asks of keys is judged where it asks.
+   *
+   * @param prefix what stands before the keys of the database that is used
+   */
+  whyRefused(spec: CommandSpec, prefix: string): string | undefined;
   /** Why the user may not make a database, or undefined. */
   whyNotMade(name: string): KvError | undefined;
   /**
@@ -285,6 +291,7 @@ export interface CommandServer extends PlanContext {
   readonly watches: CommandWatches;
   readonly tracking: CommandTracking;
   readonly keyEvents: CommandKeyEvents;
+  readonly scripts: CommandScripts;
   readonly table: { readonly all: readonly CommandSpec[] };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;
@@ -338,6 +345,42 @@ export interface KeyView {
   delete(key: string): void;
 }
 
+/** As {@linkcode KeyView}, for whoever carries out whole commands on it. */
+export interface RequestView extends KeyView {
+  /** The result of a request; what it writes is seen from then on. */
+  apply(request: KeyRequest): Reply;
+  /** @returns what takes back all that was changed since this call */
+  savepoint(): () => void;
+}
+
+/** A script with its keys and its other arguments. */
+export interface CommandScript {
+  readonly text: Uint8Array;
+  readonly keys: readonly Uint8Array[];
+  readonly args: readonly Uint8Array[];
+}
+
+/** Runs scripts (`scripts/script_runner.ts`). */
+export interface CommandScripts {
+  /** Those that are remembered, by their SHA-1 in hexadecimal digits. */
+  readonly cache: {
+    add(text: Uint8Array): string;
+    get(sha1: string): Uint8Array | undefined;
+    clear(): void;
+  };
+  /**
+   * Runs a script; others may have to end before it begins.
+   *
+   * @param onCall carries out one of its commands
+   * @returns its answer, as RESP2 has it
+   * @throws {CommandError} if it cannot be run, or was ended; also as a rejection
+   */
+  run(
+    script: CommandScript,
+    onCall: (args: readonly Uint8Array[]) => Uint8Array,
+  ): Promise<Uint8Array>;
+}
+
 /** How a command runs. */
 export type CommandRun =
   /** Answers at once. */
@@ -353,6 +396,13 @@ export type CommandRun =
     /** @throws {CommandError} if the arguments are wrong */
     keys(args: Arguments): string[];
     run(args: Arguments, view: KeyView): (out: RespWriter) => void;
+  }
+  /** As `view`, for a script: it answers later, and carries out commands of its own on the snapshot. */
+  | {
+    readonly kind: "script";
+    /** @throws {CommandError} if the arguments are wrong */
+    keys(args: Arguments): string[];
+    run(args: Arguments, view: RequestView, call: Call): Promise<Write>;
   }
   /** Runs alone: after all commands before it, and before all after it. Calls `done` once, later. */
   | {

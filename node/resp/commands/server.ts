@@ -96,6 +96,12 @@ function commandGetKeys(args: Arguments, call: Call): void {
   if (arity > 0 ? asked.length !== arity : asked.length < -arity) {
     throw new CommandError("ERR Invalid number of arguments specified for command");
   }
+  if (spec.run.kind === "script") {
+    const found = spec.run.keys(asked);
+    call.out.array(found.length);
+    for (const key of found) call.out.bulkText(key);
+    return;
+  }
   if (first === 0) throw new CommandError("ERR The command has no key arguments");
   const end = last < 0 ? asked.length + last : last;
   const keys = asked.filter((_, i) => i >= first && i <= end && (i - first) % step === 0);

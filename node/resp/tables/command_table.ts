@@ -23,6 +23,7 @@ import { RANGE_COMMANDS } from "../commands/ranges.ts";
 import { SCAN_COMMANDS } from "../commands/scans.ts";
 import { SELECTION_COMMANDS } from "../commands/selections.ts";
 import { SERVER_COMMANDS } from "../commands/server.ts";
+import { SCRIPT_COMMANDS } from "../scripts/script_commands.ts";
 import { STRING_COMMANDS } from "../commands/strings.ts";
 import { TRANSACTION_COMMANDS } from "../commands/transactions.ts";
 import { WATCH_COMMANDS } from "../watch/watch_commands.ts";
@@ -54,6 +55,7 @@ const REDIS_COMMANDS: readonly CommandSpec[] = [
   ...PUBSUB_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...SENTINEL_COMMANDS,
+  ...SCRIPT_COMMANDS,
 ];
 
 const ALL: readonly CommandSpec[] = [

@@ -13,14 +13,14 @@ import { writeReply } from "../../../shared/operations/operation.ts";
 import { operationOf } from "../../../shared/arguments/request_words.ts";
 import type { OperationName } from "../../../shared/operations/table.ts";
 import { valueOfReply } from "../../../shared/schema/value_codec.ts";
-import type { KeyView } from "../command/command.ts";
+import type { RequestView } from "../command/command.ts";
 
 /** The keys, and their changes. */
-export class KeySnapshot implements KeyView {
+export class KeySnapshot implements RequestView {
   readonly wallMs: number;
   readonly #valueBytesMax: number;
   readonly #found = new Map<string, Entry | undefined>();
-  readonly #changed = new Map<string, Entry | undefined>();
+  #changed = new Map<string, Entry | undefined>();
   /** Replies about writes that are not carried out yet, and what they become when the version is known. */
   readonly #provisional: {
     readonly key: string;
@@ -108,6 +108,15 @@ export class KeySnapshot implements KeyView {
       if (!(error instanceof KvError)) throw error;
       return toErrorReply(error);
     }
+  }
+
+  savepoint(): () => void {
+    const changed = new Map(this.#changed);
+    const { length } = this.#provisional;
+    return () => {
+      this.#changed = changed;
+      this.#provisional.length = length;
+    };
   }
 
   /** The writes that make the changes. */

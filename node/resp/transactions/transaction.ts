@@ -17,14 +17,15 @@ import {
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import {
   type Arguments,
+  type Call,
   CommandError,
   type CommandRun,
   type CommandServer,
   type CommandSession,
   type CommandSpec,
   type CommandTransaction,
-  type KeyView,
   type ManyPlan,
+  type RequestView,
   type Write,
 } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
@@ -39,6 +40,8 @@ const NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
 /** What a transaction needs of its connection. */
 export interface TransactionSession extends RunnerSession, CommandSession {
   readonly server: CommandServer;
+  /** What its commands get. */
+  readonly call: Call;
   /** Runs a transaction of this many bytes, whose reply comes later; other commands go on meanwhile. */
   answerLater(
     bytes: number,
@@ -209,13 +212,16 @@ export class Transaction implements CommandTransaction {
       );
       return;
     }
-    const steps = queued.map(({ spec, args }) => readyStep(spec, args, session.server));
+    const steps = queued.map(({ spec, args }) =>
+      readyStep(spec, args, session.server, session.call)
+    );
     const keys = new Set([...watched.keys(), ...steps.flatMap(keysOfStep)]);
-    if (keys.size === 0) {
+    const looks = steps.some(({ kind }) => kind === "view" || kind === "script");
+    if (keys.size === 0 && !looks) {
       session.answerInTurn((out) => writeSteps(out, steps, [], this.#runNow));
       return;
     }
-    if (steps.some(({ kind }) => kind === "view")) {
+    if (looks) {
       this.#bytes = bytes;
       session.runAlone((done) => {
         const run = (view: KeySnapshot) => runSteps(steps, view, this.#runNow);
@@ -253,7 +259,11 @@ export class Transaction implements CommandTransaction {
   }
 
   /** Runs one command that looks before it writes. It must run alone. */
-  runView(keys: readonly string[], run: (view: KeyView) => Write, done: () => void): void {
+  runView(
+    keys: readonly string[],
+    run: (view: RequestView) => Write | Promise<Write>,
+    done: () => void,
+  ): void {
     const session = this.#session;
     const distinct = [...new Set(keys)];
     this.#runner.lookAndWrite(distinct, new Map(), run, (write) => {

@@ -64,11 +64,46 @@ export class TransactionRunner {
   lookAndWrite(
     keys: readonly string[],
     watched: ReadonlyMap<string, number>,
-    run: (view: KeySnapshot) => Write,
+    run: (view: KeySnapshot) => Write | Promise<Write>,
     finish: (write: Write) => void,
     attempt = 1,
   ): void {
     const { server } = this.#session;
+    const decide = (view: KeySnapshot, write: Write) => {
+      const writes = view.writes();
+      if (writes.length === 0) {
+        finish(write);
+        return;
+      }
+      this.#transact(writes, view.checks(), (reply) => {
+        if (isMismatch(reply) && attempt < RESP_ATTEMPTS_MAX) {
+          this.lookAndWrite(keys, watched, run, finish, attempt + 1);
+        } else if (reply.req_type === "error") {
+          finish((out) => out.error(errorText(reply)));
+        } else {
+          view.written(repliesOf(reply));
+          finish(write);
+        }
+      });
+    };
+    const fail = (error: unknown) => {
+      if (!(error instanceof CommandError)) throw error;
+      finish((out) => out.error(error.message));
+    };
+    const look = (view: KeySnapshot) => {
+      let write: Write | Promise<Write>;
+      try {
+        write = run(view);
+      } catch (error) {
+        return fail(error);
+      }
+      if (write instanceof Promise) write.then((write) => decide(view, write), fail);
+      else decide(view, write);
+    };
+    if (keys.length === 0) {
+      look(new KeySnapshot([], [], server.wallMs(), server.valueBytesMax));
+      return;
+    }
     const gets = keys.map((key): KeyRequest => ({ req_type: "get", key }));
     this.#transact(gets, [], (found) => {
       if (found.req_type === "error") {
@@ -88,29 +123,7 @@ export class TransactionRunner {
         finish((out) => out.nilArray());
         return;
       }
-      let write: Write;
-      try {
-        write = run(view);
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
-        finish((out) => out.error(error.message));
-        return;
-      }
-      const writes = view.writes();
-      if (writes.length === 0) {
-        finish(write);
-        return;
-      }
-      this.#transact(writes, view.checks(), (reply) => {
-        if (isMismatch(reply) && attempt < RESP_ATTEMPTS_MAX) {
-          this.lookAndWrite(keys, watched, run, finish, attempt + 1);
-        } else if (reply.req_type === "error") {
-          finish((out) => out.error(errorText(reply)));
-        } else {
-          view.written(repliesOf(reply));
-          finish(write);
-        }
-      });
+      look(view);
     });
   }
 

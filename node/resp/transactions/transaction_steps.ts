@@ -7,14 +7,15 @@
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import type {
   Arguments,
+  Call,
   CommandRun,
   CommandSpec,
   KeyView,
   Plan,
   PlanContext,
+  RequestView,
   Write,
 } from "../command/command.ts";
-import type { KeySnapshot } from "./key_snapshot.ts";
 import { thrownText } from "../command/replies.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
@@ -30,6 +31,11 @@ export type Step =
     readonly kind: "view";
     readonly keys: readonly string[];
     run(view: KeyView): Write;
+  }
+  | {
+    readonly kind: "script";
+    readonly keys: readonly string[];
+    run(view: RequestView): Promise<Write>;
   };
 
 /** Prepares a command; if its arguments are wrong, the mistake is its answer. */
@@ -37,6 +43,7 @@ export function readyStep(
   { run }: CommandSpec,
   args: Arguments,
   context: PlanContext,
+  call: Call,
 ): Step {
   try {
     switch (run.kind) {
@@ -50,6 +57,8 @@ export function readyStep(
       }
       case "view":
         return { kind: "view", keys: run.keys(args), run: (view) => run.run(args, view) };
+      case "script":
+        return { kind: "script", keys: run.keys(args), run: (view) => run.run(args, view, call) };
       default:
         return { kind: "now", run, args };
     }
@@ -61,42 +70,68 @@ export function readyStep(
 /** The keys that it concerns. */
 export function keysOfStep(step: Step): readonly string[] {
   if (step.kind === "plan") return step.requests.map(({ key }) => key);
-  return step.kind === "view" ? step.keys : [];
+  return step.kind === "view" || step.kind === "script" ? step.keys : [];
 }
 
-/** Runs all steps on a snapshot. @returns the answers if the transaction takes effect */
-export function runSteps(
+/** Runs all steps on a snapshot, in order. @returns the answers if the transaction takes effect */
+export async function runSteps(
   steps: readonly Step[],
-  view: KeySnapshot,
+  view: RequestView,
   runNow: RunNow,
-): Write {
-  const writes = steps.map((step): Write => {
-    switch (step.kind) {
-      case "plan": {
-        const replies = step.requests.map((request) => view.apply(request));
-        return (out) => writePlan(out, step.plan, replies);
-      }
-      case "view":
-        return runView(step, view);
-      case "now":
-        return () => runNow(step.run, step.args);
-      case "error":
-        return (out) => out.error(step.text);
-    }
-  });
+): Promise<Write> {
+  const writes: Write[] = [];
+  for (const step of steps) {
+    // Only a script takes time.
+    writes.push(
+      step.kind === "script" ? await runScript(step, view) : runStep(step, view, runNow),
+    );
+  }
   return (out) => {
     out.array(writes.length);
     for (const write of writes) write(out);
   };
 }
 
-function runView(step: Extract<Step, { kind: "view" }>, view: KeySnapshot): Write {
-  try {
-    return step.run(view);
-  } catch (error) {
-    const text = thrownText(error);
-    return (out) => out.error(text);
+function runStep(
+  step: Exclude<Step, { kind: "script" }>,
+  view: RequestView,
+  runNow: RunNow,
+): Write {
+  switch (step.kind) {
+    case "plan": {
+      const replies = step.requests.map((request) => view.apply(request));
+      return (out) => writePlan(out, step.plan, replies);
+    }
+    case "view":
+      try {
+        return step.run(view);
+      } catch (error) {
+        return writeThrown(error);
+      }
+    case "now":
+      return () => runNow(step.run, step.args);
+    case "error":
+      return (out) => out.error(step.text);
   }
+}
+
+/** A script that fails changes nothing. */
+async function runScript(
+  step: Extract<Step, { kind: "script" }>,
+  view: RequestView,
+): Promise<Write> {
+  const undo = view.savepoint();
+  try {
+    return await step.run(view);
+  } catch (error) {
+    undo();
+    return writeThrown(error);
+  }
+}
+
+function writeThrown(error: unknown): Write {
+  const text = thrownText(error);
+  return (out) => out.error(text);
 }
 
 /** The answers, from the replies to all their requests. */
@@ -118,7 +153,8 @@ export function writeSteps(
   }
 }
 
-function writePlan(out: RespWriter, plan: Plan, replies: readonly Reply[]): void {
+/** The answer of one command. */
+export function writePlan(out: RespWriter, plan: Plan, replies: readonly Reply[]): void {
   const [first] = replies;
   if ("requests" in plan) plan.finishAll(out, replies);
   else if (first !== undefined) plan.finish(out, first);

@@ -172,6 +172,7 @@ function taskRuns(folder: string): Record<string, TaskRun | LeftOut> {
     "test:binaries": "needs what `build` makes",
     docs: "writes into the working tree",
     console: "writes into the working tree",
+    "scripts:worker": "writes into the working tree",
   };
 }
 

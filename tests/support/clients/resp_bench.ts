@@ -18,6 +18,7 @@ import type { RequestLimits } from "../../../shared/validation/request_checks.ts
 import type { Stream, StreamHandlers } from "../../../shared/platform/transport.ts";
 import { ManualClock } from "../doubles/manual_clock.ts";
 import { testAdmission } from "../doubles/test_admission.ts";
+import { startScriptThread } from "../../../node/resp/scripts/deno_script_thread.ts";
 import { ScriptedDatabase } from "../doubles/scripted_database.ts";
 
 const encoder = new TextEncoder();
@@ -51,6 +52,8 @@ export class RespBench {
       nodes?: number;
       /** Of a secured cluster. */
       access?: AccessControl;
+      /** Scripts run in a thread, which `server.close()` ends. */
+      scripts?: true;
     } = {},
   ) {
     const { partitions: partitionCount = 16 } = options;
@@ -80,6 +83,7 @@ export class RespBench {
       },
       budget: this.budget,
       limits: options.limits,
+      startScriptThread: options.scripts && startScriptThread,
       node: {
         nodeId: "n1",
         persistent: options.persistent ?? true,

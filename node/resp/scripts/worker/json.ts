@@ -1,0 +1,100 @@
+/**
+ * `cjson.encode` and `cjson.decode` of a script. A table with the keys 1 to n is an array, any other one an object; an
+ * empty one is an object, as lua-cjson has it.
+ *
+ * @module
+ */
+import { type LuaState, ScriptError } from "./lua_state.ts";
+import { BOOLEAN, LIGHT_USERDATA, NIL, NUMBER, STRING, TABLE } from "./lua_vm.ts";
+import { numberText } from "./reply_values.ts";
+
+/** As lua-cjson's defaults. */
+const DEPTH_MAX = 1_000;
+/** lua-cjson writes 14 digits. */
+const DIGITS = 14;
+
+/** The JSON of a value. @throws {ScriptError} if it has none */
+export function encodeJson(state: LuaState, index: number, depth = 0): string {
+  if (depth > DEPTH_MAX || !state.reserve(4)) {
+    throw new ScriptError("Cannot serialise, excessive depth");
+  }
+  switch (state.typeOf(index)) {
+    case STRING:
+      return JSON.stringify(state.text(index));
+    case NUMBER: {
+      const value = state.number(index);
+      if (!Number.isFinite(value)) {
+        throw new ScriptError("Cannot serialise number: must not be NaN or Inf");
+      }
+      return numberText(value, DIGITS);
+    }
+    case BOOLEAN:
+      return String(state.truth(index));
+    case NIL:
+      return "null";
+    case LIGHT_USERDATA:
+      return "null";
+    case TABLE:
+      return encodeTable(state, index, depth);
+    default:
+      throw new ScriptError("Cannot serialise: type not supported");
+  }
+}
+
+function encodeTable(state: LuaState, index: number, depth: number): string {
+  /** What has a whole number of 1 and above as its key. */
+  const elements = new Map<number, string>();
+  const fields: string[] = [];
+  state.pushNil();
+  while (state.next(index)) {
+    const [key, value] = [state.top - 1, state.top];
+    const encoded = encodeJson(state, value, depth + 1);
+    if (state.typeOf(key) === STRING) {
+      fields.push(`${JSON.stringify(state.text(key))}:${encoded}`);
+    } else if (state.typeOf(key) === NUMBER) {
+      const at = state.number(key);
+      if (Number.isInteger(at) && at >= 1) elements.set(at, encoded);
+      else fields.push(`"${numberText(at, DIGITS)}":${encoded}`);
+    } else {
+      throw new ScriptError("Cannot serialise table: table key must be a number or string");
+    }
+    state.pop();
+  }
+  const places = [...elements.keys()].sort((a, b) => a - b);
+  if (fields.length === 0 && places.length > 0 && places.at(-1) === places.length) {
+    return `[${places.map((at) => elements.get(at)).join(",")}]`;
+  }
+  return `{${[...places.map((at) => `"${at}":${elements.get(at)}`), ...fields].join(",")}}`;
+}
+
+/** Pushes the value of a JSON text. @throws {ScriptError} if it is none */
+export function decodeJson(state: LuaState, text: string): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ScriptError(`not JSON: ${(error as Error).message}`);
+  }
+  pushJson(state, value, 0);
+}
+
+function pushJson(state: LuaState, value: unknown, depth: number): void {
+  if (depth > DEPTH_MAX || !state.reserve(4)) throw new ScriptError("Found too many nested data");
+  if (value === null) return state.pushNull();
+  if (typeof value === "string") return state.pushText(value);
+  if (typeof value === "number") return state.pushNumber(value);
+  if (typeof value === "boolean") return state.pushBoolean(value);
+  state.pushTable();
+  if (Array.isArray(value)) {
+    value.forEach((element, i) => {
+      pushJson(state, element, depth + 1);
+      state.setElement(i + 1);
+    });
+    return;
+  }
+  for (const [name, field] of Object.entries(value as object)) {
+    state.pushText(name);
+    pushJson(state, field, depth + 1);
+    state.setPair();
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * The worker that runs scripts: a thread of its own, so that one that does not end can be ended, and holds up nobody
+ * meanwhile. It has no data, and reaches nothing: `redis.call` asks the thread that has started it, and waits.
+ *
+ * @module
+ */
+import type { ToWorker } from "./script_messages.ts";
+import { REPLY_PIECE_BYTES, REPLY_WORDS } from "./script_messages.ts";
+import { decodeJson, encodeJson } from "./json.ts";
+import { HostFunctions, LuaState, RaisedError, ScriptError } from "./lua_state.ts";
+import type { LuaVm } from "./lua_vm.ts";
+import { PRELUDE } from "./prelude.ts";
+import { argumentOf, errorReply, pushReply, replyOf } from "./reply_values.ts";
+
+const encoder = new TextEncoder();
+const PRELUDE_BYTES = encoder.encode(PRELUDE);
+
+/** What this thread has of the other one. */
+interface Port {
+  postMessage(message: unknown): void;
+}
+
+/** Runs scripts, one after the other. */
+export class ScriptThread {
+  readonly #port: Port;
+  readonly #host: HostFunctions;
+  /** Whether a reply is there, its length in this piece, and whether more follows. */
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+
+  constructor(vm: LuaVm, shared: SharedArrayBuffer, port: Port) {
+    this.#port = port;
+    this.#host = new HostFunctions(vm);
+    this.#words = new Int32Array(shared, 0, REPLY_WORDS);
+    this.#bytes = new Uint8Array(shared, REPLY_WORDS * 4, REPLY_PIECE_BYTES);
+  }
+
+  run(message: Extract<ToWorker, { kind: "run" }>): void {
+    let reply: Uint8Array;
+    try {
+      reply = this.#run(message);
+    } catch (error) {
+      reply = errorReply(`ERR the script cannot be run: ${(error as Error).message}`);
+    }
+    this.#port.postMessage({ kind: "done", reply });
+  }
+
+  #run({ text, keys, args, memoryBytesMax, version }: Extract<ToWorker, { kind: "run" }>) {
+    const state = new LuaState(this.#host, memoryBytesMax);
+    try {
+      if (state.load(PRELUDE_BYTES, "=prelude") !== 0) throw new Error(state.text(-1));
+      this.#pushHost(state, version);
+      pushTexts(state, keys);
+      state.setGlobal("KEYS");
+      pushTexts(state, args);
+      state.setGlobal("ARGV");
+      if (state.call(1, 0) !== 0) throw new Error(state.text(-1));
+      if (state.load(text, "@user_script") !== 0) {
+        const { text: why } = state.errorText();
+        return errorReply(`ERR Error compiling script (new function): ${why}`);
+      }
+      if (state.call(0, 1) !== 0) {
+        const { text: why, whole } = state.errorText();
+        return errorReply(whole ? why : `ERR ${why}`);
+      }
+      return replyOf(state);
+    } finally {
+      state.close();
+    }
+  }
+
+  #pushHost(state: LuaState, version: string): void {
+    state.pushTable();
+    const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
+    const put = (name: string, run: (state: LuaState) => void) => {
+      state.pushFunction((at) => guarded(at, run));
+      state.setField(name);
+    };
+    put("call", (at) => this.#call(at, true));
+    put("pcall", (at) => this.#call(at, false));
+    put("sha1hex", (at) => {
+      const bytes = argumentOf(at, 1);
+      if (at.top !== 1 || bytes === undefined) throw new ScriptError("wrong number of arguments");
+      at.pushBytes(this.#ask({ kind: "sha1", bytes }));
+    });
+    put("json_encode", (at) => at.pushText(encodeJson(at, 1)));
+    put("json_decode", (at) => {
+      const bytes = argumentOf(at, 1);
+      if (bytes === undefined) throw new ScriptError("bad argument to 'decode' (string expected)");
+      decodeJson(at, new TextDecoder().decode(bytes));
+    });
+    state.pushNull();
+    state.setField("json_null");
+    state.pushText(version);
+    state.setField("version");
+    state.pushNumber(major * 65_536 + minor * 256 + patch);
+    state.setField("version_number");
+  }
+
+  /** A command. @param raises whether its error is one of the script */
+  #call(state: LuaState, raises: boolean): void {
+    const count = state.top;
+    if (count === 0) {
+      throw new ScriptError("Please specify at least one argument for this redis.call() call");
+    }
+    const args: Uint8Array[] = [];
+    for (let i = 1; i <= count; i++) {
+      const argument = argumentOf(state, i);
+      if (argument === undefined) {
+        throw new ScriptError("Lua redis lib command arguments must be strings or integers");
+      }
+      args.push(argument);
+    }
+    const reply = this.#ask({ kind: "call", args });
+    state.settle(0);
+    pushReply(state, reply);
+    if (raises && reply[0] === 0x2d) throw new RaisedError();
+  }
+
+  /** Asks the other thread, and waits for its answer. */
+  #ask(question: object): Uint8Array {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (let next = question;; next = { kind: "more" }) {
+      Atomics.store(this.#words, 0, 0);
+      this.#port.postMessage(next);
+      Atomics.wait(this.#words, 0, 0);
+      const [, bytes = 0, more] = this.#words;
+      pieces.push(this.#bytes.slice(0, bytes));
+      length += bytes;
+      if (more === 0) break;
+    }
+    if (pieces.length === 1 && pieces[0] !== undefined) return pieces[0];
+    const reply = new Uint8Array(length);
+    let at = 0;
+    for (const piece of pieces) {
+      reply.set(piece, at);
+      at += piece.length;
+    }
+    return reply;
+  }
+}
+
+/** Runs a function that leaves one value; what it throws is an error of the script. */
+function guarded(state: LuaState, run: (state: LuaState) => void): number {
+  try {
+    run(state);
+    return 1;
+  } catch (error) {
+    if (error instanceof RaisedError) return state.raise();
+    if (error instanceof ScriptError) return state.raiseText(error.message);
+    // Lua's own, on its way through us.
+    throw error;
+  }
+}
+
+function pushTexts(state: LuaState, texts: readonly Uint8Array[]): void {
+  state.pushTable();
+  texts.forEach((text, i) => {
+    state.pushBytes(text);
+    state.setElement(i + 1);
+  });
+}
+
+/** Begins to listen to the thread that has started this one. @param make makes the VM */
+export function listen(make: () => Promise<LuaVm>): void {
+  const scope = globalThis as unknown as Port & { onmessage: (event: MessageEvent) => void };
+  let thread: Promise<ScriptThread> | undefined;
+  scope.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
+    if (data.kind === "start") {
+      thread = make().then((vm) => new ScriptThread(vm, data.shared, scope));
+      await thread;
+      scope.postMessage({ kind: "ready" });
+    } else {
+      (await thread)?.run(data);
+    }
+  };
+}
