@@ -26,12 +26,22 @@ import type { Retries } from "../replication/retries.ts";
 const COUNT = "count the rows of databases";
 const DELETE = "delete a dropped database";
 
+/** How far the rows of a dropped database have been deleted. */
+interface Reached {
+  readonly number: number;
+  /** Of which form the rows are that are looked for now. */
+  readonly together: boolean;
+  /** The last key that was looked at. */
+  readonly after?: string;
+}
+
 /** The deletions of one node. */
 export class DroppedDatabases {
   readonly #retries: Retries;
   readonly #clock: Clock;
   readonly #primaries: () => Iterable<Primary>;
   readonly #databases: () => DatabaseList | undefined;
+  readonly #reached = new WeakMap<Primary, Reached>();
   #timer: Timer | undefined;
   #working = false;
   #stopped = false;
@@ -65,13 +75,36 @@ export class DroppedDatabases {
       const { store, partition } = primary;
       const dropped = droppedIn(store.databases.all.keys(), databases);
       if (dropped === undefined || !this.#retries.isDue(DELETE, partition)) continue;
-      return this.#begin(DELETE, primary, () => deleteSome(primary, dropped, this.#clock.wallMs()));
+      return this.#begin(DELETE, primary, () => this.#deleteSome(primary, dropped));
     }
   }
 
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+  }
+
+  /**
+   * Deletes the rows of one page, and notes where the next one begins: the tombstones of what was deleted stay for a while,
+   * and who began with them each time would delete no more until they are dropped.
+   */
+  async #deleteSome(primary: Primary, number: number): Promise<void> {
+    const before = this.#reached.get(primary);
+    const reached = before?.number === number ? before : { number, together: false };
+    const { together, after } = reached;
+    const start = keyPrefixOf({ number, ...(together ? { together } : {}) });
+    const { entries, next } = await primary.store.scan(after, {
+      rowsMax: DROPPED_ROWS_PER_STEP,
+      bytesMax: PASS_PAGE_BYTES,
+      start,
+      end: prefixEnd(start),
+    });
+    primary.deleteDropped(entries.map(({ key }) => key), this.#clock.wallMs());
+    // It has rows of one form, and it is not known here of which. After both it begins anew, if there is something left.
+    this.#reached.set(
+      primary,
+      next === undefined ? { number, together: !together } : { number, together, after: next },
+    );
   }
 
   #begin(what: string, primary: Primary, work: () => Promise<void>): void {
@@ -97,17 +130,4 @@ function droppedIn(numbers: Iterable<number>, databases: DatabaseList): number |
     if (number < databases.next && databaseOfNumber(databases, number) === undefined) return number;
   }
   return undefined;
-}
-
-async function deleteSome(primary: Primary, number: number, wallMs: number): Promise<void> {
-  for (const database of [{ number }, { number, together: true } as const]) {
-    const start = keyPrefixOf(database);
-    const page = await primary.store.scan(undefined, {
-      rowsMax: DROPPED_ROWS_PER_STEP,
-      bytesMax: PASS_PAGE_BYTES,
-      start,
-      end: prefixEnd(start),
-    });
-    primary.deleteDropped(page.entries.map(({ key }) => key), wallMs);
-  }
 }

@@ -29,10 +29,17 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     name: "W11: rows of a dropped database stay for ever",
     file: "node/maintenance/dropped_databases.ts",
     edits: [[
-      "    primary.deleteDropped(page.entries.map(({ key }) => key), wallMs);\n",
-      "    void page, wallMs;\n",
+      "    primary.deleteDropped(entries.map(({ key }) => key), this.#clock.wallMs());\n",
+      "    void entries;\n",
     ]],
     seedsMax: 20,
+  },
+  {
+    name: "W11: the rows of a dropped database are looked for from the beginning each time",
+    file: "node/maintenance/dropped_databases.ts",
+    edits: [[": { number, together, after: next },", ": { number, together },"]],
+    seedsMax: 1,
+    test: "tests/unit/node/maintenance/large_partition_test.ts",
   },
   {
     name: "W11: what a database has is not less when a key is deleted",
