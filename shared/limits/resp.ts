@@ -35,6 +35,8 @@ export const RESP_SCRIPTS_WAITING_MAX = 1_000;
 /** How long a script may run, and what it may keep in memory. */
 export const RESP_SCRIPT_MS_MAX = 5_000;
 export const RESP_SCRIPT_MEMORY_BYTES_MAX = 64 * MIB;
+/** A JSON that a script decodes: as objects of JavaScript it takes some twenty times as much for a moment. */
+export const RESP_SCRIPT_JSON_BYTES_MAX = 8 * MIB;
 /** How often a command that reads before it writes is tried if others write meanwhile. */
 export const RESP_ATTEMPTS_MAX = 16;
 /** What KEYS may answer with. */

@@ -347,8 +347,12 @@ export interface KeyView {
 
 /** As {@linkcode KeyView}, for whoever carries out whole commands on it. */
 export interface RequestView extends KeyView {
-  /** The result of a request; what it writes is seen from then on. */
-  apply(request: KeyRequest): Reply;
+  /**
+   * The result of a request; what it writes is seen from then on.
+   *
+   * @param isKept whether the reply is kept until the version of what was written is known, which is then filled in
+   */
+  apply(request: KeyRequest, isKept: boolean): Reply;
   /** @returns what takes back all that was changed since this call */
   savepoint(): () => void;
 }

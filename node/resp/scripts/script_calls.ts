@@ -61,7 +61,7 @@ function run(args: Arguments, view: RequestView, call: Call, rights: ScriptRight
     );
   }
   if (step.kind === "view") step.run(view as KeyView)(out);
-  else writePlan(out, step.plan, step.requests.map((request) => view.apply(request)));
+  else writePlan(out, step.plan, step.requests.map((request) => view.apply(request, false)));
 }
 
 function find(args: Arguments, { server }: Call): CommandSpec {

@@ -9,6 +9,8 @@ import { createHash } from "node:crypto";
 import type { Clock } from "../../../shared/platform/clock.ts";
 import type { Logger } from "../../../shared/platform/logger.ts";
 import {
+  RESP_REPLY_BYTES_MAX,
+  RESP_SCRIPT_JSON_BYTES_MAX,
   RESP_SCRIPT_MEMORY_BYTES_MAX,
   RESP_SCRIPT_MS_MAX,
   RESP_SCRIPTS_WAITING_MAX,
@@ -117,6 +119,8 @@ export class ScriptRunner implements CommandScripts {
       kind: "run",
       ...next.script,
       memoryBytesMax: RESP_SCRIPT_MEMORY_BYTES_MAX,
+      replyBytesMax: RESP_REPLY_BYTES_MAX,
+      jsonBytesMax: RESP_SCRIPT_JSON_BYTES_MAX,
       version: REDIS_VERSION,
     });
   }

@@ -6,6 +6,7 @@
  * @module
  */
 import { type Entry, isLive, isTombstone, NO_VALUE } from "../../../shared/base/entry.ts";
+import { TRANSACTION_BYTES_MAX } from "../../../shared/limits/requests.ts";
 import { KvError } from "../../../shared/base/errors.ts";
 import { toErrorReply } from "../../../shared/wire/error_reply.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
@@ -21,6 +22,8 @@ export class KeySnapshot implements RequestView {
   readonly #valueBytesMax: number;
   readonly #found = new Map<string, Entry | undefined>();
   #changed = new Map<string, Entry | undefined>();
+  /** Of the values that are to be written. */
+  #bytes = 0;
   /** Replies about writes that are not carried out yet, and what they become when the version is known. */
   readonly #provisional: {
     readonly key: string;
@@ -56,7 +59,16 @@ export class KeySnapshot implements RequestView {
     return entry !== undefined && isLive(entry, this.wallMs) ? entry : undefined;
   }
 
+  /** @throws {KvError} `transaction_too_large` if all that is to be written could not be written together */
   set(key: string, value: Uint8Array, expiresAtMs: number, contentType?: string): void {
+    const more = value.length - (this.#changed.get(key)?.value.length ?? 0);
+    if (this.#bytes + more > TRANSACTION_BYTES_MAX) {
+      throw new KvError(
+        "transaction_too_large",
+        `what is written together may have ${TRANSACTION_BYTES_MAX} bytes of values`,
+      );
+    }
+    this.#bytes += more;
     this.#changed.set(key, {
       key,
       value,
@@ -70,16 +82,16 @@ export class KeySnapshot implements RequestView {
   }
 
   delete(key: string): void {
+    this.#bytes -= this.#changed.get(key)?.value.length ?? 0;
     this.#changed.set(key, undefined);
   }
 
-  /** The result of a request on this layer. */
-  apply(request: KeyRequest): Reply {
+  apply(request: KeyRequest, isKept: boolean): Reply {
     const operation = operationOf(request.req_type as OperationName);
     const current = this.get(request.key);
     if (operation.kind === "read") {
       const reply = operation.read(request, current, this.wallMs);
-      if (current !== undefined && this.#changed.has(request.key)) {
+      if (isKept && current !== undefined && this.#changed.has(request.key)) {
         this.#noteProvisional(
           request.key,
           reply,
@@ -102,7 +114,7 @@ export class KeySnapshot implements RequestView {
       else this.set(request.key, value, expiresAtMs, contentType);
       const remake = (version: number) => outcome.reply?.(version) ?? writeReply(version);
       const reply = remake(this.versionOf(request.key) + 1);
-      this.#noteProvisional(request.key, reply, remake);
+      if (isKept) this.#noteProvisional(request.key, reply, remake);
       return reply;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
@@ -112,9 +124,11 @@ export class KeySnapshot implements RequestView {
 
   savepoint(): () => void {
     const changed = new Map(this.#changed);
+    const bytes = this.#bytes;
     const { length } = this.#provisional;
     return () => {
       this.#changed = changed;
+      this.#bytes = bytes;
       this.#provisional.length = length;
     };
   }

@@ -99,7 +99,7 @@ function runStep(
 ): Write {
   switch (step.kind) {
     case "plan": {
-      const replies = step.requests.map((request) => view.apply(request));
+      const replies = step.requests.map((request) => view.apply(request, true));
       return (out) => writePlan(out, step.plan, replies);
     }
     case "view":

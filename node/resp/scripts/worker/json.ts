@@ -13,58 +13,85 @@ const DEPTH_MAX = 1_000;
 /** lua-cjson writes 14 digits. */
 const DIGITS = 14;
 
-/** The JSON of a value. @throws {ScriptError} if it has none */
-export function encodeJson(state: LuaState, index: number, depth = 0): string {
-  if (depth > DEPTH_MAX || !state.reserve(4)) {
-    throw new ScriptError("Cannot serialise, excessive depth");
-  }
-  switch (state.typeOf(index)) {
-    case STRING:
-      return JSON.stringify(state.text(index));
-    case NUMBER: {
-      const value = state.number(index);
-      if (!Number.isFinite(value)) {
-        throw new ScriptError("Cannot serialise number: must not be NaN or Inf");
-      }
-      return numberText(value, DIGITS);
-    }
-    case BOOLEAN:
-      return String(state.truth(index));
-    case NIL:
-      return "null";
-    case LIGHT_USERDATA:
-      return "null";
-    case TABLE:
-      return encodeTable(state, index, depth);
-    default:
-      throw new ScriptError("Cannot serialise: type not supported");
-  }
+/** What a value costs beside its text, approximately: its place in a list, while the text is made. */
+const VALUE_OVERHEAD_BYTES = 16;
+
+/** The JSON of a value. @throws {ScriptError} if it has none, or it is too long */
+export function encodeJson(state: LuaState, index: number, bytesMax: number): string {
+  return new JsonEncoder(state, bytesMax).encode(index, 0);
 }
 
-function encodeTable(state: LuaState, index: number, depth: number): string {
-  /** What has a whole number of 1 and above as its key. */
-  const elements = new Map<number, string>();
-  const fields: string[] = [];
-  state.pushNil();
-  while (state.next(index)) {
-    const [key, value] = [state.top - 1, state.top];
-    const encoded = encodeJson(state, value, depth + 1);
-    if (state.typeOf(key) === STRING) {
-      fields.push(`${JSON.stringify(state.text(key))}:${encoded}`);
-    } else if (state.typeOf(key) === NUMBER) {
-      const at = state.number(key);
-      if (Number.isInteger(at) && at >= 1) elements.set(at, encoded);
-      else fields.push(`"${numberText(at, DIGITS)}":${encoded}`);
-    } else {
-      throw new ScriptError("Cannot serialise table: table key must be a number or string");
+/** A table may have the same table many times: what was written is counted, and bounded. */
+class JsonEncoder {
+  readonly #state: LuaState;
+  readonly #max: number;
+  #bytes = 0;
+
+  constructor(state: LuaState, bytesMax: number) {
+    this.#state = state;
+    this.#max = bytesMax;
+  }
+
+  encode(index: number, depth: number): string {
+    const state = this.#state;
+    if (depth > DEPTH_MAX || !state.reserve(4)) {
+      throw new ScriptError("Cannot serialise, excessive depth");
     }
-    state.pop();
+    switch (state.typeOf(index)) {
+      case STRING:
+        return this.#counted(JSON.stringify(state.text(index)));
+      case NUMBER: {
+        const value = state.number(index);
+        if (!Number.isFinite(value)) {
+          throw new ScriptError("Cannot serialise number: must not be NaN or Inf");
+        }
+        return this.#counted(numberText(value, DIGITS));
+      }
+      case BOOLEAN:
+        return this.#counted(String(state.truth(index)));
+      case NIL:
+      case LIGHT_USERDATA:
+        return this.#counted("null");
+      case TABLE:
+        return this.#table(index, depth);
+      default:
+        throw new ScriptError("Cannot serialise: type not supported");
+    }
   }
-  const places = [...elements.keys()].sort((a, b) => a - b);
-  if (fields.length === 0 && places.length > 0 && places.at(-1) === places.length) {
-    return `[${places.map((at) => elements.get(at)).join(",")}]`;
+
+  #counted(text: string): string {
+    this.#bytes += text.length + VALUE_OVERHEAD_BYTES;
+    if (this.#bytes > this.#max) throw new ScriptError(`Cannot serialise, over ${this.#max} bytes`);
+    return text;
   }
-  return `{${[...places.map((at) => `"${at}":${elements.get(at)}`), ...fields].join(",")}}`;
+
+  #table(index: number, depth: number): string {
+    const state = this.#state;
+    /** What has a whole number of 1 and above as its key. */
+    const elements = new Map<number, string>();
+    const fields: string[] = [];
+    this.#counted("{}");
+    state.pushNil();
+    while (state.next(index)) {
+      const [key, value] = [state.top - 1, state.top];
+      const encoded = this.encode(value, depth + 1);
+      if (state.typeOf(key) === STRING) {
+        fields.push(`${this.#counted(JSON.stringify(state.text(key)))}:${encoded}`);
+      } else if (state.typeOf(key) === NUMBER) {
+        const at = state.number(key);
+        if (Number.isInteger(at) && at >= 1) elements.set(at, encoded);
+        else fields.push(`"${numberText(at, DIGITS)}":${encoded}`);
+      } else {
+        throw new ScriptError("Cannot serialise table: table key must be a number or string");
+      }
+      state.pop();
+    }
+    const places = [...elements.keys()].sort((a, b) => a - b);
+    if (fields.length === 0 && places.length > 0 && places.at(-1) === places.length) {
+      return `[${places.map((at) => elements.get(at)).join(",")}]`;
+    }
+    return `{${[...places.map((at) => `"${at}":${elements.get(at)}`), ...fields].join(",")}}`;
+  }
 }
 
 /** Pushes the value of a JSON text. @throws {ScriptError} if it is none */

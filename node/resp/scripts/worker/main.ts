@@ -12,6 +12,8 @@ import type { LuaVm } from "./lua_vm.ts";
 import { PRELUDE } from "./prelude.ts";
 import { argumentOf, errorReply, pushReply, replyOf } from "./reply_values.ts";
 
+type RunMessage = Extract<ToWorker, { kind: "run" }>;
+
 const encoder = new TextEncoder();
 const PRELUDE_BYTES = encoder.encode(PRELUDE);
 
@@ -35,7 +37,7 @@ export class ScriptThread {
     this.#bytes = new Uint8Array(shared, REPLY_WORDS * 4, REPLY_PIECE_BYTES);
   }
 
-  run(message: Extract<ToWorker, { kind: "run" }>): void {
+  run(message: RunMessage): void {
     let reply: Uint8Array;
     try {
       reply = this.#run(message);
@@ -45,11 +47,12 @@ export class ScriptThread {
     this.#port.postMessage({ kind: "done", reply });
   }
 
-  #run({ text, keys, args, memoryBytesMax, version }: Extract<ToWorker, { kind: "run" }>) {
-    const state = new LuaState(this.#host, memoryBytesMax);
+  #run(message: RunMessage): Uint8Array {
+    const { text, keys, args } = message;
+    const state = new LuaState(this.#host, message.memoryBytesMax);
     try {
       if (state.load(PRELUDE_BYTES, "=prelude") !== 0) throw new Error(state.text(-1));
-      this.#pushHost(state, version);
+      this.#pushHost(state, message);
       pushTexts(state, keys);
       state.setGlobal("KEYS");
       pushTexts(state, args);
@@ -63,13 +66,13 @@ export class ScriptThread {
         const { text: why, whole } = state.errorText();
         return errorReply(whole ? why : `ERR ${why}`);
       }
-      return replyOf(state);
+      return replyOf(state, message.replyBytesMax);
     } finally {
       state.close();
     }
   }
 
-  #pushHost(state: LuaState, version: string): void {
+  #pushHost(state: LuaState, { version, replyBytesMax, jsonBytesMax }: RunMessage): void {
     state.pushTable();
     const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
     const put = (name: string, run: (state: LuaState) => void) => {
@@ -83,10 +86,13 @@ export class ScriptThread {
       if (at.top !== 1 || bytes === undefined) throw new ScriptError("wrong number of arguments");
       at.pushBytes(this.#ask({ kind: "sha1", bytes }));
     });
-    put("json_encode", (at) => at.pushText(encodeJson(at, 1)));
+    put("json_encode", (at) => at.pushText(encodeJson(at, 1, replyBytesMax)));
     put("json_decode", (at) => {
       const bytes = argumentOf(at, 1);
       if (bytes === undefined) throw new ScriptError("bad argument to 'decode' (string expected)");
+      if (bytes.length > jsonBytesMax) {
+        throw new ScriptError(`a JSON that is decoded may have ${jsonBytesMax} bytes`);
+      }
       decodeJson(at, new TextDecoder().decode(bytes));
     });
     state.pushNull();

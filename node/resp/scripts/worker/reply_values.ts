@@ -5,7 +5,7 @@
  * @module
  */
 import { type LuaState, ScriptError } from "./lua_state.ts";
-import { BOOLEAN, NUMBER, STRING, TABLE } from "./lua_vm.ts";
+import { BOOLEAN, NIL, NUMBER, STRING, TABLE } from "./lua_vm.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -60,11 +60,15 @@ function pushField(state: LuaState, name: string, text: string): void {
   state.setField(name);
 }
 
-/** The reply that is the value on top of the stack, which stays there. */
-export function replyOf(state: LuaState): Uint8Array {
-  const pieces: Uint8Array[] = [];
-  writeValue(state, pieces, 0);
-  return joined(pieces);
+/**
+ * The reply that is the value on top of the stack, which stays there.
+ *
+ * @throws {ScriptError} if it is too long: tables may have the same table many times
+ */
+export function replyOf(state: LuaState, bytesMax: number): Uint8Array {
+  const sink = new ByteSink(bytesMax);
+  writeValue(state, sink, 0);
+  return sink.bytes();
 }
 
 /** An error as a reply. */
@@ -72,54 +76,85 @@ export function errorReply(text: string): Uint8Array {
   return encoder.encode(`-${oneLine(text)}\r\n`);
 }
 
-function writeValue(state: LuaState, pieces: Uint8Array[], depth: number): void {
-  const index = state.top;
-  const put = (text: string) => void pieces.push(encoder.encode(text));
-  switch (state.typeOf(index)) {
-    case STRING: {
-      const bytes = state.bytes(index);
-      put(`$${bytes.length}\r\n`);
-      pieces.push(bytes);
-      return put("\r\n");
+/** Bytes that grow up to a bound. */
+class ByteSink {
+  readonly #max: number;
+  #bytes = new Uint8Array(256);
+  #length = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  put(bytes: Uint8Array): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#max) throw new ScriptError(`a script may answer with ${this.#max} bytes`);
+    if (length > this.#bytes.length) {
+      const longer = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
+      longer.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = longer;
     }
-    case NUMBER:
-      return put(`:${integerText(state.number(index))}\r\n`);
-    case BOOLEAN:
-      return put(state.truth(index) ? ":1\r\n" : "$-1\r\n");
-    case TABLE:
-      return writeTable(state, pieces, depth, put);
-    default:
-      return put("$-1\r\n");
+    this.#bytes.set(bytes, this.#length);
+    this.#length = length;
+  }
+
+  text(text: string): void {
+    this.put(encoder.encode(text));
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
   }
 }
 
-function writeTable(
-  state: LuaState,
-  pieces: Uint8Array[],
-  depth: number,
-  put: (text: string) => void,
-): void {
+function writeValue(state: LuaState, sink: ByteSink, depth: number): void {
+  const index = state.top;
+  switch (state.typeOf(index)) {
+    case STRING: {
+      const bytes = state.bytes(index);
+      sink.text(`$${bytes.length}\r\n`);
+      sink.put(bytes);
+      return sink.text("\r\n");
+    }
+    case NUMBER:
+      return sink.text(`:${integerText(state.number(index))}\r\n`);
+    case BOOLEAN:
+      return sink.text(state.truth(index) ? ":1\r\n" : "$-1\r\n");
+    case TABLE:
+      return writeTable(state, sink, depth);
+    default:
+      return sink.text("$-1\r\n");
+  }
+}
+
+function writeTable(state: LuaState, sink: ByteSink, depth: number): void {
   const index = state.top;
   if (depth > DEPTH_MAX || !state.reserve(4)) {
-    return put("-ERR reached lua stack limit\r\n");
+    return sink.text("-ERR reached lua stack limit\r\n");
   }
   for (const [name, mark] of [["err", "-"], ["ok", "+"]] as const) {
     state.pushField(index, name);
     const text = state.typeOf(-1) === STRING ? state.text(-1) : undefined;
     state.pop();
-    if (text !== undefined) return put(`${mark}${oneLine(text)}\r\n`);
+    if (text !== undefined) return sink.text(`${mark}${oneLine(text)}\r\n`);
   }
-  const elements: Uint8Array[] = [];
-  let count = 0;
-  for (;; count++) {
-    state.pushElement(index, count + 1);
-    const ends = state.typeOf(-1) <= 0;
-    if (!ends) writeValue(state, elements, depth + 1);
+  const count = elementsOf(state, index);
+  sink.text(`*${count}\r\n`);
+  for (let at = 1; at <= count; at++) {
+    state.pushElement(index, at);
+    writeValue(state, sink, depth + 1);
     state.pop();
-    if (ends) break;
   }
-  put(`*${count}\r\n`);
-  for (const element of elements) pieces.push(element);
+}
+
+/** How many elements an array has before the first one that is missing. */
+function elementsOf(state: LuaState, index: number): number {
+  for (let count = 0;; count++) {
+    state.pushElement(index, count + 1);
+    const ends = state.typeOf(-1) <= NIL;
+    state.pop();
+    if (ends) return count;
+  }
 }
 
 /** An argument of a command: numbers as Redis writes them; undefined if it is neither text nor number. */
@@ -151,14 +186,4 @@ function integerText(value: number): string {
 
 function oneLine(text: string): string {
   return text.replace(/[\r\n]/g, " ");
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

@@ -19,7 +19,12 @@ export type ToWorker =
     readonly text: Uint8Array;
     readonly keys: readonly Uint8Array[];
     readonly args: readonly Uint8Array[];
+    /** Of the script's own memory. */
     readonly memoryBytesMax: number;
+    /** Of its answer, and of a JSON that it makes. */
+    readonly replyBytesMax: number;
+    /** Of a JSON that it reads: what becomes of that in between is larger. */
+    readonly jsonBytesMax: number;
     /** The version of Redis that it is told. */
     readonly version: string;
   };

@@ -78,6 +78,20 @@ Deno.test("EVAL: a script that fails has changed nothing", async () => {
   assertEquals(await bench.peer.ask("GET b"), "$1\r\n1\r\n");
 });
 
+Deno.test("EVAL: what a script writes is bounded while it runs, and so is what is kept of its commands", async () => {
+  using bench = new Scripts();
+  const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
+  const large = "for i = 1, #KEYS do redis.call('setrange', KEYS[i], 999999, 'x') end";
+  assertStringIncludes(await bench.eval(large, "40", ...keys), "-ERR transaction_too_large");
+  assertEquals(await bench.peer.ask(["EXISTS", ...keys]), ":0\r\n");
+  // One value over and over is one value.
+  const again = "for i = 1, 200 do redis.call('set', KEYS[1], string.rep('x', 1e5)) end return 1";
+  assertEquals(await bench.eval(again, "1", "a"), ":1\r\n");
+  const deleted =
+    "for i = 1, 30 do redis.call('setrange', KEYS[1], 999999, 'x') redis.call('del', KEYS[1]) end return 1";
+  assertEquals(await bench.eval(deleted, "1", "a"), ":1\r\n");
+});
+
 Deno.test("EVAL: only keys that are declared, and commands on keys", async () => {
   using bench = new Scripts();
   const refused: [script: string, why: string][] = [

@@ -152,6 +152,11 @@ Deno.test("ScriptRunner: memory is bounded, however it is asked for, and is give
     "local t = {} for i = 1, 1e9 do t[i] = {} end",
     "local function f() return f() + 1 end return f()",
     "return cjson.encode(string.rep('\\1', 5e7))",
+    // The same table many times.
+    "local t = {1} for i = 1, 40 do t = {t, t} end return t",
+    "local t = {1} for i = 1, 40 do t = {t, t} end return cjson.encode(t)",
+    "local s, t = string.rep('x', 1e6), {} for i = 1, 100 do t[i] = s end return t",
+    "return #cjson.decode('[' .. string.rep('[],', 3e6) .. '1]')",
   ];
   for (const script of greedy) {
     assertStringIncludes(await bench.run(script), "-ERR", script);
