@@ -19,6 +19,7 @@ import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import type { KeyRequest, Reply } from "../../shared/wire/messages.ts";
+import { KeyTurns } from "../../shared/scheduling/key_turns.ts";
 import { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { type Random, randomId } from "../../shared/platform/random.ts";
 import type { Draining } from "../../shared/server/draining.ts";
@@ -87,6 +88,7 @@ export class RespServer implements SessionServer {
   readonly tracking: Tracking;
   readonly keyEvents: KeyEvents;
   readonly scripts: ScriptRunner;
+  readonly keyTurns = new KeyTurns();
   readonly #changes: Changes;
   readonly #once: DeduplicatingDatabase;
   readonly #draining: Draining | undefined;

@@ -325,6 +325,10 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
     return this.#database;
   }
 
+  get keyPrefix(): string {
+    return this.#database.prefix;
+  }
+
   useDatabase(name: string): void {
     this.#database = this.inDatabase(name);
   }

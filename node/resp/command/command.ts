@@ -17,6 +17,7 @@ import type { Random } from "../../../shared/platform/random.ts";
 import type { AccessControl } from "../../../shared/security/access_control.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
+import type { KeyTurns } from "../../../shared/scheduling/key_turns.ts";
 import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { WatchRequest } from "../../../shared/watch/watch_event.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
@@ -292,6 +293,8 @@ export interface CommandServer extends PlanContext {
   readonly tracking: CommandTracking;
   readonly keyEvents: CommandKeyEvents;
   readonly scripts: CommandScripts;
+  /** For commands that look before they write. */
+  readonly keyTurns: KeyTurns;
   readonly table: { readonly all: readonly CommandSpec[] };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;

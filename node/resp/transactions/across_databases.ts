@@ -100,6 +100,7 @@ function run(passage: Passage, call: Call, done: () => void): void {
     }
     const stored = { ...passage, from: source + from, to: target + to };
     new TransactionRunner({
+      keyPrefix: "",
       server: session.server,
       execute: (request, replied) => session.executeStored(request, replied),
     }).lookAndWrite([stored.from, stored.to], new Map(), (view) => pass(view, stored), end);

@@ -13,6 +13,7 @@ import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import { CommandError, type Write } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
+import type { KeyTurns } from "../../../shared/scheduling/key_turns.ts";
 import { KeySnapshot } from "./key_snapshot.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 
@@ -21,8 +22,12 @@ export interface RunnerSession {
   readonly server: {
     readonly database: Pick<Database, "map">;
     readonly valueBytesMax: number;
+    /** Those of one node that look before they write do it one after the other. */
+    readonly keyTurns: KeyTurns;
     wallMs(): number;
   };
+  /** What stands before its keys where they are stored. */
+  readonly keyPrefix: string;
   execute(request: KeyRequest, done: (reply: Reply) => void): void;
 }
 
@@ -66,7 +71,24 @@ export class TransactionRunner {
     watched: ReadonlyMap<string, number>,
     run: (view: KeySnapshot) => Write | Promise<Write>,
     finish: (write: Write) => void,
-    attempt = 1,
+  ): void {
+    const { server, keyPrefix } = this.#session;
+    server.keyTurns.take(
+      keys.map((key) => keyPrefix + key),
+      (end) =>
+        this.#lookAndWrite(keys, watched, run, (write) => {
+          end();
+          finish(write);
+        }, 1),
+    );
+  }
+
+  #lookAndWrite(
+    keys: readonly string[],
+    watched: ReadonlyMap<string, number>,
+    run: (view: KeySnapshot) => Write | Promise<Write>,
+    finish: (write: Write) => void,
+    attempt: number,
   ): void {
     const { server } = this.#session;
     const decide = (view: KeySnapshot, write: Write) => {
@@ -77,7 +99,7 @@ export class TransactionRunner {
       }
       this.#transact(writes, view.checks(), (reply) => {
         if (isMismatch(reply) && attempt < RESP_ATTEMPTS_MAX) {
-          this.lookAndWrite(keys, watched, run, finish, attempt + 1);
+          this.#lookAndWrite(keys, watched, run, finish, attempt + 1);
         } else if (reply.req_type === "error") {
           finish((out) => out.error(errorText(reply)));
         } else {
