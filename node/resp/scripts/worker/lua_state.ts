@@ -38,6 +38,11 @@ export class LuaState {
     this.#host.forget();
   }
 
+  /** It may have so much more memory from now on. */
+  allowMore(bytes: number): void {
+    this.#host.memory.max += bytes;
+  }
+
   /** @returns 0, or the number of an error whose value is on the stack */
   load(text: Uint8Array, name: string): number {
     return this.#withBytes(text, (at) =>

@@ -14,6 +14,11 @@ import { argumentOf, errorReply, pushReply, replyOf } from "./reply_values.ts";
 
 type RunMessage = Extract<ToWorker, { kind: "run" }>;
 
+/** What a string and its place in a table take beside its bytes, approximately. */
+const STRING_OVERHEAD_BYTES = 64;
+/** For looking at the answer of a script that has used up its memory. */
+const SPARE_BYTES = 1_048_576;
+
 const encoder = new TextEncoder();
 const PRELUDE_BYTES = encoder.encode(PRELUDE);
 
@@ -29,6 +34,8 @@ export class ScriptThread {
   /** Whether a reply is there, its length in this piece, and whether more follows. */
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
+  /** For the next script. */
+  #next: LuaState | undefined;
 
   constructor(vm: LuaVm, shared: SharedArrayBuffer, port: Port) {
     this.#port = port;
@@ -37,38 +44,50 @@ export class ScriptThread {
     this.#bytes = new Uint8Array(shared, REPLY_WORDS * 4, REPLY_PIECE_BYTES);
   }
 
+  /** What it throws is a defect, which ends the thread: nobody knows what is left of the VM. */
   run(message: RunMessage): void {
-    let reply: Uint8Array;
-    try {
-      reply = this.#run(message);
-    } catch (error) {
-      reply = errorReply(`ERR the script cannot be run: ${(error as Error).message}`);
-    }
+    const state = this.#next ?? this.#prepare(message);
+    this.#next = undefined;
+    const reply = this.#run(state, message);
+    state.close();
     this.#port.postMessage({ kind: "done", reply });
+    // While nobody waits for it.
+    this.#next = this.#prepare(message);
   }
 
-  #run(message: RunMessage): Uint8Array {
-    const { text, keys, args } = message;
+  /** A state with all that a script finds but its keys and arguments. */
+  #prepare(message: RunMessage): LuaState {
     const state = new LuaState(this.#host, message.memoryBytesMax);
+    if (state.load(PRELUDE_BYTES, "=prelude") !== 0) throw new Error(state.text(-1));
+    this.#pushHost(state, message);
+    if (state.call(1, 0) !== 0) throw new Error(state.text(-1));
+    return state;
+  }
+
+  #run(state: LuaState, { text, keys, args, replyBytesMax, memoryBytesMax }: RunMessage) {
     try {
-      if (state.load(PRELUDE_BYTES, "=prelude") !== 0) throw new Error(state.text(-1));
-      this.#pushHost(state, message);
+      // Lua would end the VM if it had no memory for what is not within a call of it.
+      if (bytesOf([...keys, ...args]) > memoryBytesMax / 2) {
+        throw new ScriptError(`keys and arguments may take ${memoryBytesMax / 2} bytes`);
+      }
       pushTexts(state, keys);
       state.setGlobal("KEYS");
       pushTexts(state, args);
       state.setGlobal("ARGV");
-      if (state.call(1, 0) !== 0) throw new Error(state.text(-1));
       if (state.load(text, "@user_script") !== 0) {
         const { text: why } = state.errorText();
         return errorReply(`ERR Error compiling script (new function): ${why}`);
       }
-      if (state.call(0, 1) !== 0) {
+      const failed = state.call(0, 1) !== 0;
+      state.allowMore(SPARE_BYTES);
+      if (failed) {
         const { text: why, whole } = state.errorText();
         return errorReply(whole ? why : `ERR ${why}`);
       }
-      return replyOf(state, message.replyBytesMax);
-    } finally {
-      state.close();
+      return replyOf(state, replyBytesMax);
+    } catch (error) {
+      if (error instanceof ScriptError) return errorReply(`ERR ${error.message}`);
+      throw error;
     }
   }
 
@@ -158,6 +177,10 @@ function guarded(state: LuaState, run: (state: LuaState) => void): number {
     // Lua's own, on its way through us.
     throw error;
   }
+}
+
+function bytesOf(texts: readonly Uint8Array[]): number {
+  return texts.reduce((sum, { length }) => sum + length + STRING_OVERHEAD_BYTES, 0);
 }
 
 function pushTexts(state: LuaState, texts: readonly Uint8Array[]): void {

@@ -149,12 +149,14 @@ Deno.test("ScriptRunner: memory is bounded, however it is asked for, and is give
   const greedy = [
     "local s = 'x' while true do s = s .. s end",
     "return string.rep('x', 1e9)",
-    "local t = {} for i = 1, 1e9 do t[i] = {} end",
+    "local t = {} for i = 1, 1e9 do t[i] = {string.rep('x', 1e4) .. i} end",
     "local function f() return f() + 1 end return f()",
     "return cjson.encode(string.rep('\\1', 5e7))",
+    // Not a byte is left when its answer is looked at.
+    "local t = {} pcall(function() while true do t[#t + 1] = string.rep('x', 5000) .. #t end end) return {t}",
     // The same table many times.
-    "local t = {1} for i = 1, 40 do t = {t, t} end return t",
-    "local t = {1} for i = 1, 40 do t = {t, t} end return cjson.encode(t)",
+    "local t = {string.rep('x', 1e5)} for i = 1, 40 do t = {t, t} end return t",
+    "local t = {string.rep('x', 1e5)} for i = 1, 40 do t = {t, t} end return cjson.encode(t)",
     "local s, t = string.rep('x', 1e6), {} for i = 1, 100 do t[i] = s end return t",
     "return #cjson.decode('[' .. string.rep('[],', 3e6) .. '1]')",
   ];
@@ -162,6 +164,18 @@ Deno.test("ScriptRunner: memory is bounded, however it is asked for, and is give
     assertStringIncludes(await bench.run(script), "-ERR", script);
     assertEquals(await bench.run("return #string.rep('x', 1e7)"), ":10000000\r\n", script);
   }
+});
+
+Deno.test("ScriptRunner: keys and arguments that leave no memory for a script are refused", async () => {
+  using bench = new Bench();
+  const large = "x".repeat(10_000_000);
+  const args = [large, large, large, large];
+  const reply = await bench.runner.run(scriptOf("return 1", [], args), NO_CALLS);
+  assertStringIncludes(decoder.decode(reply), "-ERR keys and arguments may take");
+  const many = Array.from({ length: 130_000 }, () => "x");
+  const counted = await bench.runner.run(scriptOf("return #ARGV", [], many), NO_CALLS);
+  assertEquals(decoder.decode(counted), ":130000\r\n");
+  assertEquals(await bench.run("return 1"), ":1\r\n");
 });
 
 Deno.test("ScriptRunner: a script that does not end is ended, and those that wait are run", async () => {
