@@ -149,11 +149,13 @@ Deno.test("ScriptRunner: memory is bounded, however it is asked for, and is give
   const greedy = [
     "local s = 'x' while true do s = s .. s end",
     "return string.rep('x', 1e9)",
-    "local s, t = string.rep('x', 1e4), {} for i = 1, 1e9 do t[i] = {s .. i} end",
+    "local s, t = string.rep('x', 1e6), {} for i = 1, 1e9 do t[i] = {s .. i} end",
     "local function f() return f() + 1 end return f()",
     "return cjson.encode(string.rep('\\1', 5e7))",
     // Not a byte is left when its answer is looked at.
-    "local s, t = string.rep('x', 5e3), {} pcall(function() while true do t[#t + 1] = s .. #t end end) return {t}",
+    "local s, t = string.rep('x', 1e6), {} " +
+    "pcall(function() while true do t[#t + 1] = s .. #t end end) " +
+    "pcall(function() while true do t[#t + 1] = 'y' .. #t end end) return {t}",
     // The same table many times.
     "local t = {string.rep('x', 1e5)} for i = 1, 40 do t = {t, t} end return t",
     "local t = {string.rep('x', 1e5)} for i = 1, 40 do t = {t, t} end return cjson.encode(t)",
