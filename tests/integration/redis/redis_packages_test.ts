@@ -14,7 +14,7 @@ import { RedisPubSub } from "graphql-redis-subscriptions";
 import { Redis } from "ioredis";
 import { Redis as Valkey } from "iovalkey";
 import { RedisStore as RateLimitStore } from "rate-limit-redis";
-import { createClient } from "redis";
+import { createClient, createSentinel } from "redis";
 import { createResumableStreamContext } from "resumable-stream";
 import { Server } from "socket.io";
 import { createStorage } from "unstorage";
@@ -235,7 +235,8 @@ const PACKAGES: Record<string, Use> = {
       await reader?.cancel();
       await Promise.all(waiting);
     } finally {
-      for (const client of [publisher, subscriber]) client.destroy();
+      // It still tells that the stream has ended.
+      for (const client of [publisher, subscriber]) await client.close();
     }
   },
 };
@@ -247,7 +248,19 @@ Deno.test("packages on Redis do what they promise, and go on when a node has bee
   for (const [name, use] of Object.entries(PACKAGES)) {
     await t.step(name, () => use({ ...place, round: "before" }));
   }
+  const sentinel = createSentinel({
+    name: "any",
+    sentinelRootNodes: [0, 1, 2].map((i) => ({ ...cluster.nodeAddress(i) })),
+  });
+  sentinel.on("error", () => {});
+  await sentinel.connect();
+  assertEquals(await sentinel.set("by sentinel", "before"), "OK");
   await cluster.crash(0);
+  await t.step("redis, createSentinel: goes on at another node", async () => {
+    await cluster.poll("a write", async () => await sentinel.set("by sentinel", "after"));
+    assertEquals(await sentinel.get("by sentinel"), "after");
+    sentinel.destroy();
+  });
   await cluster.waitFor(
     "two nodes",
     ({ nodes }) => nodes.filter(({ state }) => state === "up").length === 2,
