@@ -238,8 +238,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "a replica that was primary in between is filled in an earlier term",
     file: "node/replication/replica.ts",
     edits: [["else if (term < this.store.state.term) {", "else if (term < 0) {"]],
-    seedsMax: 30,
-    storm: "rounds",
+    seedsMax: 1,
+    test: "tests/scenarios/scenarios_test.ts",
   },
   {
     name: "any read that fails is taken for damage",

@@ -193,6 +193,37 @@ Deno.test("NodeScans.scan: waits until what it saw is committed, and speaks for 
   assert(later.entries.some((entry) => entry.key === key));
 });
 
+Deno.test("NodeScans: what is written while a page is being read leaves with it only once it is committed", async () => {
+  for (const what of ["page", "count"] as const) {
+    const cluster = new Bench(2, 1);
+    await cluster.startAll();
+    await cluster.fill(named(20));
+    const store = cluster.node("n1").partition(0)?.store;
+    assert(store !== undefined);
+    const scan = store.scan.bind(store);
+    let committed = false;
+    let struck = false;
+    store.scan = (after, options) => {
+      if (!struck) {
+        struck = true;
+        cluster.network.cut("n1", "n2");
+        cluster.node("n1").execute(put("late", "x"), () => committed = true);
+      }
+      return scan(after, options);
+    };
+    const { covered } = what === "page"
+      ? await cluster.page({}, 800)
+      : await cluster.count({ prefix: "l" });
+    assert(struck, what);
+    // A count may wait for so long that the replica is given up, and the write is committed.
+    assert(committed || covered.size === 0, what);
+    cluster.network.heal("n1", "n2");
+    const later = await cluster.page({}, 20_000);
+    assertEquals([committed, [...later.covered]], [true, [0]]);
+    assert(later.entries.some(({ key }) => key === "late"));
+  }
+});
+
 Deno.test("NodeScans: a page and a piece of a count look at a bounded number of rows", async () => {
   const cluster = new Bench(1, 1);
   await cluster.startAll();
