@@ -86,8 +86,8 @@ export const REQUEST_MUTATIONS: readonly Mutation[] = [
       'if (this.connection.peer !== undefined) this.connection.send({ req_type: "closing" });',
       "if (this.connection.peer !== undefined) this.connection.close(true);",
     ]],
-    seedsMax: 20,
-    storm: "rolling",
+    seedsMax: 1,
+    test: "tests/unit/shared/server/request_server_test.ts",
   },
   {
     name: "a page of a scan leaves before what it shows is committed",
