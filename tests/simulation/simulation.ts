@@ -73,6 +73,8 @@ const FORCED_TURNS = 3;
 const FORCED_PAUSE_MS = 5_000;
 /** From the end of the storm until an operator gives up what is lost. */
 const FORCE_AFTER_MS = 20_000;
+/** The numbers of those who watch databases, which no other client has. */
+const DATABASE_WATCHERS_FROM = 100;
 /** By then a watcher has taken what was written before, however slow it is, or has gone on from its token. */
 const WATCHERS_MS_MAX = 45_000;
 /** How long nodes may still write by themselves when nobody asks for anything any more. */
@@ -428,11 +430,23 @@ class Simulation {
     if (!databases || alone !== undefined || mayLose) return undefined;
     const random = new SeededRandom(seed * 3 + 5);
     const client = this.#world.addClient(this.#clients.length + 1, "library", 1, true);
+    let watchers = DATABASE_WATCHERS_FROM;
     const directory = () => {
       const running = this.#world.hosts.flatMap(({ runtime }) => runtime ?? []);
       return running[randomBelow(random, running.length || 1)]?.server.databases;
     };
-    return { workload: new DatabaseWorkload({ random, client, directory }), client };
+    const watcher = (prefix: string) => {
+      const slow = randomBelow(random, 2) === 0;
+      const found = this.#world.addWatcher(++watchers, slow, {
+        random: new SeededRandom(random.uint32()),
+        committed: (partition) => this.#invariants.committed(partition),
+        isForced: (partition) => this.#invariants.isForced(partition),
+        prefix,
+      });
+      found.start();
+      return found;
+    };
+    return { workload: new DatabaseWorkload({ random, client, directory, watcher }), client };
   }
 
   #judgeDatabases(): void {
@@ -442,8 +456,9 @@ class Simulation {
 
   /** The last looks at databases, and at what is left of those that were dropped. */
   async #finishDatabases(): Promise<void> {
-    if (this.#databases === undefined || this.#forced.size > 0) return;
+    if (this.#databases === undefined) return;
     const { workload } = this.#databases;
+    if (this.#forced.size > 0) return workload.stopWatching();
     let looked: string | undefined;
     workload.lookAtAll().then((why) => looked = why);
     if (!await this.#pass(60_000, () => looked !== undefined)) {
@@ -454,6 +469,18 @@ class Simulation {
     let why: string | undefined;
     const isRight = () => (why = this.#whyUsageWrong(workload.expected())) === undefined;
     if (!await this.#pass(DROPPED_MS_MAX, isRight)) throw new Violation(`databases: ${why}`);
+    const isListed = (number: number) =>
+      this.#world.map?.databases?.list.some((one) => one.number === number) === true;
+    const isTold = () => (why = workload.whyToldWrong(isListed)) === undefined;
+    if (!await this.#pass(WATCHERS_MS_MAX, isTold)) throw new Violation(`databases: ${why}`);
+    workload.stopWatching();
+    let filled: string | undefined;
+    workload.fill().then((failed) => filled = failed);
+    if (!await this.#pass(120_000, () => filled !== undefined)) {
+      throw new Violation("the last writes to databases never end");
+    }
+    this.#judgeDatabases();
+    if (filled !== "") throw new Violation(`the last writes to databases failed: ${filled}`);
   }
 
   /** Why what the nodes know of databases is not what is in them. */
@@ -465,7 +492,12 @@ class Simulation {
       if (runtime === undefined) continue;
       const { known, databases } = runtime.node.databaseUsage();
       if (!known) return `${name} has not counted its rows`;
-      for (const [number, keys] of databases) found.set(number, (found.get(number) ?? 0) + keys);
+      for (const [number, keys, , expiring] of databases) {
+        found.set(number, (found.get(number) ?? 0) + keys);
+        if (expiring < 0 || expiring > keys) {
+          return `${expiring} of ${keys} keys of ${number} expire`;
+        }
+      }
     }
     for (const [number, { least, most }] of expected) {
       const keys = found.get(number) ?? 0;
@@ -1164,6 +1196,7 @@ class Simulation {
     const world = this.#world;
     this.#noteCoverage(workload);
     for (const watcher of this.#watchers) watcher.stay();
+    this.#databases?.workload.stay();
     await this.#pass(WATCHERS_MS_MAX);
     const reader = this.#clients[0];
     let held: Awaited<ReturnType<Workload["readAll"]>> | undefined;

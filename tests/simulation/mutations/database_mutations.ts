@@ -96,6 +96,31 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/server/database_quotas_test.ts",
   },
   {
+    name: "databases: who watches all keys of default is told of rows of other databases",
+    file: "shared/watch/watch_selection.ts",
+    edits: [["!isSystemKey(key) && !isNamedKey(key);", "!isSystemKey(key);"]],
+    seedsMax: 6,
+  },
+  {
+    name: "databases: who watches a named one is told nothing",
+    file: "shared/watch/watch_selection.ts",
+    edits: [["  if (isNamedKey(prefix)) return begins;\n", ""]],
+    seedsMax: 6,
+  },
+  {
+    name: "quotas: a database may have twice as many keys as its quota",
+    file: "node/server/database_quotas.ts",
+    edits: [["keys + growth.keys > maxKeys", "keys + growth.keys > 2 * maxKeys"]],
+    seedsMax: 20,
+  },
+  {
+    name: "databases: a key that has expired stays among those that will",
+    file: "node/storage/database_tallies.ts",
+    edits: [["(expires ? sign : 0)", "(expires ? Math.max(0, sign) : 0)"]],
+    seedsMax: 1,
+    test: "tests/unit/node/storage/database_tallies_test.ts",
+  },
+  {
     name: "databases: an order to drop one drops a later one of that name",
     file: "coordinator/controller/cluster_controller.ts",
     edits: [[

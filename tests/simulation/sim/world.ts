@@ -979,7 +979,7 @@ export class World {
   addWatcher(
     index: number,
     slow: boolean,
-    deps: Pick<WatcherDeps, "random" | "committed" | "isForced">,
+    deps: Pick<WatcherDeps, "random" | "committed" | "isForced" | "prefix">,
   ): Watcher {
     const { client, router } = this.#addClient(index, "library", 1, true);
     const { clock, name } = client;

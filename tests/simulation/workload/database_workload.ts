@@ -1,6 +1,7 @@
 /**
  * A client that makes and drops databases during a storm, and writes and reads in two of them: one whose keys are spread, one
- * whose keys lie together. It judges what it sees itself, since nobody else uses these databases.
+ * whose keys lie together. Some of its values expire, some databases have a quota, and each database has somebody who
+ * watches it. It judges what it sees itself, since nobody else uses these databases.
  *
  * Deterministic: what it does depends on its `Random`, its client's clock and the answers only.
  *
@@ -8,13 +9,22 @@
  */
 import type { KvClient } from "../../../client/mod.ts";
 import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
-import type { DatabaseInfo } from "../../../shared/cluster/databases.ts";
+import { type DatabaseInfo, keyPrefixOf } from "../../../shared/cluster/databases.ts";
 import { DATABASE_WAIT_MS } from "../../../shared/limits/cluster.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 import type { DatabaseDirectory } from "../../../node/server/database_directory.ts";
+import type { Watcher } from "./watcher.ts";
 import type { WorkloadClient } from "./workload.ts";
 
 const KEYS = 8;
+/** Of some databases. With so few keys no node has a share, so each write is judged by what all nodes have. */
+const QUOTA_KEYS = 6;
+/** Of 100 values, this many expire, within this long. */
+const EXPIRY_PERCENT = 20;
+const TTL_MS_MAX = 4_000;
+/** How long after the storm what has expired may still count for a quota. */
+const QUOTA_MS_MAX = 30_000;
+const QUOTA_RETRY_MS = 500;
 const PAUSE_MS_MAX = 600;
 const TIMEOUT_MS = 8_000;
 /** Of 100 steps, this many drop the database. */
@@ -31,12 +41,20 @@ interface Possible {
   readonly unsure: boolean;
 }
 
+/** A database that was dropped, or is of an unknown state: only who watched it still knows of it. */
+interface Watched {
+  readonly number: number;
+  readonly watcher: Watcher;
+}
+
 /** One of the two. */
 class Used {
   readonly together: boolean;
   name: string;
   /** The number that it has; undefined: it is not there. */
   number: number | undefined;
+  hasQuota = false;
+  watcher: Watcher | undefined;
   readonly keys = new Map<string, Possible>();
   #generation = 0;
 
@@ -53,7 +71,14 @@ class Used {
 
   forget(): void {
     this.number = undefined;
+    this.watcher = undefined;
     this.keys.clear();
+  }
+
+  /** A key as it is stored. */
+  stored(key: string): string {
+    const { number = 0, together } = this;
+    return keyPrefixOf({ number, ...(together ? { together } : {}) }) + key;
   }
 
   #nextName(): string {
@@ -67,6 +92,8 @@ export interface DatabaseWorkloadDeps {
   readonly client: WorkloadClient;
   /** Of some node that runs. */
   directory(): DatabaseDirectory | undefined;
+  /** Begins to watch all rows that begin so. */
+  watcher(prefix: string): Watcher;
 }
 
 /** The client. */
@@ -82,7 +109,9 @@ export class DatabaseWorkload {
   /** What was wrong, the first time. */
   wrong: string | undefined;
   /** How many steps of each kind have succeeded. */
-  readonly done = { made: 0, dropped: 0, written: 0, read: 0 };
+  readonly done = { made: 0, dropped: 0, written: 0, read: 0, refused: 0 };
+  /** Of all databases that were made. */
+  readonly #watched: Watched[] = [];
 
   constructor(deps: DatabaseWorkloadDeps) {
     this.#deps = deps;
@@ -108,12 +137,82 @@ export class DatabaseWorkload {
     return found;
   }
 
+  /** Its watchers go away no more. */
+  stay(): void {
+    for (const { watcher } of this.#watched) watcher.stay();
+  }
+
+  stopWatching(): void {
+    for (const { watcher } of this.#watched) watcher.stop();
+  }
+
+  /** Of watchers: what was told of the rows of a database that is there no more, and what was wrong. */
+  whyToldWrong(isListed: (number: number) => boolean): string | undefined {
+    for (const { number, watcher } of this.#watched) {
+      if (watcher.violation !== undefined) return watcher.violation;
+      const key = isListed(number) ? undefined : watcher.firstKey;
+      if (key !== undefined) return `nobody was told that ${key} of a dropped database is gone`;
+    }
+    return undefined;
+  }
+
+  /** Fills databases that have a quota up to it. What has expired gives its place back. */
+  async fill(): Promise<string> {
+    const { clock } = this.#deps.client;
+    for (const used of this.#used) {
+      if (used.number === undefined || !used.hasQuota) continue;
+      const kv = this.#clientOf(used);
+      const untilMs = clock.monotonicMs() + QUOTA_MS_MAX;
+      try {
+        for (let i = 0; i < KEYS; i++) {
+          const key = `k${i}`;
+          if (await kv.get(key, { timeoutMs: TIMEOUT_MS }) !== undefined) continue;
+          for (;;) {
+            const count = await kv.count({ timeoutMs: TIMEOUT_MS });
+            const code = await kv.put(key, "v0", { timeoutMs: TIMEOUT_MS }).then(
+              () => undefined,
+              (error) => {
+                if (!(error instanceof KvError)) throw error;
+                return error.code;
+              },
+            );
+            if (code === undefined) {
+              if (count >= QUOTA_KEYS) this.#fail(`${used.name} has more keys than its quota`);
+              break;
+            }
+            if (code === "quota_exceeded" && count >= QUOTA_KEYS) {
+              this.done.refused++;
+              break;
+            }
+            if (clock.monotonicMs() >= untilMs) return `${used.name}: ${count} keys, ${code}`;
+            await new Promise<void>((resolve) => {
+              clock.setTimer(QUOTA_RETRY_MS, resolve);
+            });
+          }
+        }
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        return `${used.name}: ${error.code}: ${error.message}`;
+      }
+    }
+    return "";
+  }
+
   /** A last look at every key. @returns why that failed, or "" */
   async lookAtAll(): Promise<string> {
     for (const used of this.#used) {
       if (used.number === undefined) continue;
       try {
-        for (const key of used.keys.keys()) await this.#read(used, key);
+        for (const key of used.keys.keys()) {
+          const value = await this.#read(used, key);
+          const why = used.watcher?.whyDiffers(used.stored(key), value);
+          if (why !== undefined) this.#fail(why);
+          // What has expired by the only clock that counts now does not come back.
+          const { unsure } = possibleOf(used, key);
+          if (!unsure && value === undefined) {
+            used.keys.set(key, { values: new Set([undefined]), unsure });
+          }
+        }
         await this.#list(used);
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
@@ -153,15 +252,22 @@ export class DatabaseWorkload {
 
   async #make(used: Used): Promise<void> {
     const { name, together } = used;
-    const outcome = await this.#ordered((directory, done) =>
-      directory.create({ name, ...(together ? { together } : {}) }, done)
-    );
+    const hasQuota = randomBelow(this.#deps.random, 2) === 0;
+    const order = {
+      name,
+      ...(together ? { together } : {}),
+      ...(hasQuota ? { maxKeys: QUOTA_KEYS } : {}),
+    };
+    const outcome = await this.#ordered((directory, done) => directory.create(order, done));
     if (outcome === undefined || outcome instanceof KvError) return used.rename();
     if (outcome.number <= this.#numbers) {
       this.#fail(`the number ${outcome.number} of ${name} was given before`);
     }
     this.#numbers = Math.max(this.#numbers, outcome.number);
     used.number = outcome.number;
+    used.hasQuota = hasQuota;
+    used.watcher = this.#deps.watcher(used.stored(""));
+    this.#watched.push({ number: outcome.number, watcher: used.watcher });
     this.done.made++;
   }
 
@@ -203,10 +309,13 @@ export class DatabaseWorkload {
   async #write(used: Used, key: string): Promise<void> {
     const value = randomBelow(this.#deps.random, 4) === 0 ? undefined : `v${++this.#values}`;
     const kv = this.#clientOf(used);
+    const { random } = this.#deps;
+    const expires = value !== undefined && randomBelow(random, 100) < EXPIRY_PERCENT;
+    const ttl = expires ? { ttlMs: 1 + randomBelow(random, TTL_MS_MAX) } : {};
     await this.#written(used, [[key, value]], async () => {
       if (value === undefined) await kv.delete(key, { timeoutMs: TIMEOUT_MS });
-      else await kv.put(key, value, { timeoutMs: TIMEOUT_MS });
-    });
+      else await kv.put(key, value, { timeoutMs: TIMEOUT_MS, ...ttl });
+    }, expires);
   }
 
   async #writeTwo(used: Used, key: string): Promise<void> {
@@ -222,6 +331,7 @@ export class DatabaseWorkload {
     used: Used,
     writes: readonly (readonly [key: string, value: string | undefined])[],
     write: () => Promise<void>,
+    expires = false,
   ): Promise<void> {
     let isKnown = true;
     try {
@@ -231,23 +341,26 @@ export class DatabaseWorkload {
       if (!(error instanceof KvError) || !UNKNOWN.has(error.code)) throw error;
       isKnown = false;
     }
+    const gone = expires ? [undefined] : [];
     for (const [key, value] of writes) {
       const { values, unsure } = possibleOf(used, key);
       used.keys.set(
         key,
         isKnown && !unsure
-          ? { values: new Set([value]), unsure: false }
-          : { values: new Set([...values, value]), unsure: true },
+          ? { values: new Set([value, ...gone]), unsure: false }
+          : { values: new Set([...values, value, ...gone]), unsure: true },
       );
     }
   }
 
-  async #read(used: Used, key: string): Promise<void> {
+  async #read(used: Used, key: string): Promise<string | undefined> {
     const value = await this.#clientOf(used).getText(key, { timeoutMs: TIMEOUT_MS });
     this.done.read++;
     const { values } = possibleOf(used, key);
-    if (values.has(value)) return;
-    this.#fail(`${used.name}: ${key} is ${value}, and can be ${[...values].join(" or ")}`);
+    if (!values.has(value)) {
+      this.#fail(`${used.name}: ${key} is ${value}, and can be ${[...values].join(" or ")}`);
+    }
+    return value;
   }
 
   /** Reads all keys, and counts them. */

@@ -8,6 +8,7 @@
  */
 import { type Clock, type Timer } from "../../../shared/platform/clock.ts";
 import { isExpiry, isTombstone } from "../../../shared/base/entry.ts";
+import { isNamedKey } from "../../../shared/cluster/databases.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { Watch } from "../../../shared/database/database.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
@@ -30,6 +31,8 @@ export interface WatcherDeps {
   watch(request: WatchRequest): Watch;
   /** The greatest seq of a partition that any primary has committed. */
   committed(partition: number): number;
+  /** Only rows that begin so. Default: all keys of `default`. */
+  readonly prefix?: string | undefined;
   /** Whether an operator has given up what was acknowledged of a partition. */
   isForced(partition: number): boolean;
   /** Ends its connections. */
@@ -71,7 +74,11 @@ export class Watcher {
   start(): void {
     const { random, slow, watch } = this.#deps;
     this.#left = slow && !this.#stays ? 1 + randomBelow(random, BATCHES_MAX) : Infinity;
-    this.#watch = watch({ prefixes: [""], snapshot: true, token: this.#token });
+    this.#watch = watch({
+      prefixes: [this.#deps.prefix ?? ""],
+      snapshot: true,
+      token: this.#token,
+    });
     this.#next();
   }
 
@@ -79,6 +86,14 @@ export class Watcher {
   stay(): void {
     this.#stays = true;
     this.#left = Infinity;
+  }
+
+  /** Some key that it was told of last as being there. */
+  get firstKey(): string | undefined {
+    for (const [key, { value, expires }] of this.#told) {
+      if (value !== undefined && !expires) return key;
+    }
+    return undefined;
   }
 
   stop(): void {
@@ -101,6 +116,10 @@ export class Watcher {
   #next(): void {
     this.#watch?.next((events) => {
       if ("req_type" in events) {
+        // The rights in a database end with it.
+        if (this.#deps.prefix !== undefined && events.code === "no_database") {
+          return this.#told.clear();
+        }
         if (!this.#stopped) this.violation ??= `${this.#deps.name} ended: ${events.message}`;
         return;
       }
@@ -125,6 +144,12 @@ export class Watcher {
     this.#timer = clock.setTimer(randomBelow(random, AWAY_MS), () => this.start());
   }
 
+  /** What the value is called: in databases it is its own name. */
+  #nameOf(key: string, value: Uint8Array): string {
+    if (this.#deps.prefix === undefined) return nameIn(key, value);
+    return new TextDecoder().decode(value);
+  }
+
   #take(event: WatchedEvent): void {
     const { type, entry } = event;
     this.#token = event.token();
@@ -141,6 +166,10 @@ export class Watcher {
     const { name, partitions, committed, isForced } = this.#deps;
     const { key, seq } = entry;
     const partition = partitionOf(key, partitions);
+    const { prefix } = this.#deps;
+    if (prefix === undefined ? isNamedKey(key) : !key.startsWith(prefix)) {
+      this.violation ??= `${name} was told of ${key}, which it does not watch`;
+    }
     const before = this.#told.get(key);
     if (before !== undefined && seq < before.seq) {
       this.violation ??= `${name} was told of seq ${seq} of ${key} after ${before.seq}`;
@@ -150,7 +179,7 @@ export class Watcher {
         `${name} was told of seq ${seq} of ${key}; nobody has committed more than ` +
         `${committed(partition)} of partition ${partition}`;
     }
-    const value = isTombstone(entry) ? undefined : nameIn(key, entry.value);
+    const value = isTombstone(entry) ? undefined : this.#nameOf(key, entry.value);
     if (before?.seq === seq && before.value !== value && !isForced(partition)) {
       this.violation ??=
         `${name} was told twice of seq ${seq} of ${key}: ${before.value}, ${value}`;
