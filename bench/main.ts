@@ -13,6 +13,7 @@
  * | secure | the same of two nodes in turn, one of them with `--secure`; how fast clients connect; and of two clusters, see cluster |
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
+ * | databases | a put beside a thousand databases, and in one of them, on one node; how long others wait, on three nodes, while one with a million keys is dropped |
  * | denokv | `Deno.openKv` on a file, on one node and on three: sets, gets, atomic operations, lists |
  * | watch | from a write's acknowledgement to its event at a watcher; what a write costs that a hundred are told of; what idle watchers cost |
  *
@@ -32,6 +33,7 @@ import { choice, flag, integer, optionalText } from "../shared/program/setting.t
 import { measureCodec } from "./workloads/codec_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
+import { measureDatabases } from "./workloads/database_workloads.ts";
 import { measureDenoKv } from "./workloads/denokv_workloads.ts";
 import { measureFairness } from "./workloads/fairness_workloads.ts";
 import { measureMetrics } from "./workloads/metrics_workloads.ts";
@@ -55,6 +57,7 @@ const GROUPS = [
   "secure",
   "cluster",
   "fairness",
+  "databases",
   "denokv",
   "watch",
 ] as const;
@@ -162,6 +165,12 @@ async function measureGroup(
     case "fairness": {
       const node = await starter.startNode(`${folder}/fairness`, flags);
       return await measureFairness(group, node, { ...effort, quick: settings.quick }, report);
+    }
+    case "databases": {
+      const many = await starter.startNode(`${folder}/databases`, flags);
+      const large = await starter.startCluster(CLUSTER_NODES, `${folder}/large`, flags);
+      const servers = { many, large };
+      return await measureDatabases(group, servers, { ...effort, quick: settings.quick }, report);
     }
     case "denokv": {
       const urlOf = ({ nodes: [node] }: Servers) =>
