@@ -16,7 +16,12 @@ import {
   databaseOfNumber,
   keyPrefixOf,
 } from "../../shared/cluster/databases.ts";
-import { DROPPED_PAUSE_MS, DROPPED_ROWS_PER_STEP } from "../../shared/limits/cluster.ts";
+import {
+  DROPPED_LOOK_MS,
+  DROPPED_PAUSE_MS,
+  DROPPED_REST,
+  DROPPED_ROWS_PER_STEP,
+} from "../../shared/limits/cluster.ts";
 import { PASS_PAGE_BYTES } from "../../shared/limits/storage.ts";
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { Primary } from "../replication/primary.ts";
@@ -109,17 +114,30 @@ export class DroppedDatabases {
 
   #begin(what: string, primary: Primary, work: () => Promise<void>): void {
     this.#working = true;
+    const beganMs = this.#clock.monotonicMs();
     work().then(() => this.#retries.ended(what, primary.partition), (error) => {
       // If it no longer serves, another node does this.
       if (primary.phase === "serving") primary.onReadFailed(what, error);
       else failureOf(error);
     }).finally(() => {
       this.#working = false;
-      if (this.#stopped) return;
-      this.#timer = this.#clock.setTimer(DROPPED_PAUSE_MS, () => {
-        this.#timer = undefined;
-        this.tick();
-      });
+      this.#rest(primary, primary.store.state.lastSeq, beganMs);
+    });
+  }
+
+  /**
+   * Waits until what was deleted is committed, and then some times as long as that took: the busier replicas and disks are
+   * with the writes of others, the slower rows are deleted.
+   */
+  #rest(primary: Primary, seq: number, beganMs: number): void {
+    if (this.#stopped) return;
+    const isUnderWay = primary.phase === "serving" && primary.store.state.commitSeq < seq;
+    const tookMs = this.#clock.monotonicMs() - beganMs;
+    const restMs = isUnderWay ? DROPPED_LOOK_MS : Math.max(DROPPED_PAUSE_MS, DROPPED_REST * tookMs);
+    this.#timer = this.#clock.setTimer(restMs, () => {
+      this.#timer = undefined;
+      if (isUnderWay) this.#rest(primary, seq, beganMs);
+      else this.tick();
     });
   }
 }

@@ -47,8 +47,13 @@ export const QUOTA_FRESH_MS = 1_000;
 export const QUOTA_ASK_TIMEOUT_MS = 2_000;
 /** Databases of which a node's metrics tell one by one; those beyond are told as one. */
 export const METRIC_DATABASES_MAX = 100;
-/** Rows of dropped databases that a node deletes in one step, and the pause between two steps. */
+/**
+ * Rows of dropped databases that a node deletes in one step. It looks this often whether they are committed; then it rests
+ * this many times as long as that took, and this long at least.
+ */
 export const DROPPED_ROWS_PER_STEP = 256;
+export const DROPPED_LOOK_MS = 5;
+export const DROPPED_REST = 2;
 export const DROPPED_PAUSE_MS = 20;
 
 /**
