@@ -229,6 +229,29 @@ for (const who of ["leader", "participant"] as const) {
   });
 }
 
+Deno.test("transaction over partitions: who is told that it has happened may lose a node at once, whenever the link broke (rule X1)", async () => {
+  let told = 0;
+  for (let steps = 1; steps < 24; steps++) {
+    const cluster = await startCluster(2);
+    assertEquals(primaryOf(cluster, A), primaryOf(cluster, C));
+    const leader = primaryOf(cluster, A);
+    const other = leader === "n1" ? "n2" : "n1";
+    let reply: Reply | undefined;
+    cluster.node(leader).execute(
+      transaction([put(A, "1"), put(C, "2")]),
+      (answer) => reply = answer,
+    );
+    await cluster.run(steps);
+    cluster.network.cut(leader, other);
+    // Not for so long that the other one is given up.
+    await cluster.run(200);
+    if (reply?.req_type !== "result") continue;
+    told++;
+    assertEquals((await cluster.contents(other, 0))[A], "1", `after ${steps} ms`);
+  }
+  assert(told > 0 && told < 23, `${told}`);
+});
+
 Deno.test("transaction over partitions: who holds keys and hears nothing asks (rule X7)", async () => {
   const cluster = await startCluster(3);
   await ask(cluster, put(B, "before"));
