@@ -229,7 +229,7 @@ for (const who of ["leader", "participant"] as const) {
   });
 }
 
-Deno.test("transaction over partitions: who is told that it has happened may lose a node at once, whenever the link broke (rule X1)", async () => {
+Deno.test("transaction over partitions: who is told that it has happened may lose a node at once, whenever the link broke (rule X5)", async () => {
   let told = 0;
   for (let steps = 1; steps < 24; steps++) {
     const cluster = await startCluster(2);
