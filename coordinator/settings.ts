@@ -243,8 +243,8 @@ function whyRegisterWrong(settings: CoordinatorSettings): string | undefined {
       : undefined;
   }
   if (secure) {
-    return "--secure and --register exclude each other: the authority's key would lie in etcd; keep the document in " +
-      "folders of the coordinators";
+    return "--secure and --register exclude each other: the authority's key would lie in etcd, and whoever reads etcd or " +
+      "a backup of it could pose as any member; leave --register out, and keep the document in the coordinators' folders";
   }
   if (join !== undefined) {
     return "--join and --register exclude each other: who is started with the register has joined";

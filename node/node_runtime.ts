@@ -40,7 +40,13 @@ import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { CoordinatorPool } from "../shared/routing/coordinator_pool.ts";
 import { Router } from "../shared/routing/router.ts";
 import { hello } from "../shared/wire/hello.ts";
-import type { Address, Listener, Stream, Transport } from "../shared/platform/transport.ts";
+import {
+  type Address,
+  formatAddress,
+  type Listener,
+  type Stream,
+  type Transport,
+} from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
@@ -322,10 +328,12 @@ export class NodeRuntime {
           ? { change: (change) => this.#changeDatabases(change) }
           : {}),
       },
-      stats: () =>
-        options.secured === undefined || this.#heartbeats === undefined
+      stats: () => ({
+        ...(this.coordinator === undefined ? {} : { coordinator: formatAddress(this.coordinator) }),
+        ...(options.secured === undefined || this.#heartbeats === undefined
           ? {}
-          : { refused_acknowledgements: this.#heartbeats.refused },
+          : { refused_acknowledgements: this.#heartbeats.refused }),
+      }),
     });
     node.askUsage = (done) => this.server.askUsage(done);
     this.#frontEnd = this.#makeFrontEnd(options, admission);
@@ -356,6 +364,11 @@ export class NodeRuntime {
   #health(): HealthReport {
     const report = this.node.health(this.up, this.#session?.refusal);
     return this.#access === undefined ? report : withAudit(report, this.#access.auditFailure);
+  }
+
+  /** The coordinator with which the node was registered last. */
+  get coordinator(): Address | undefined {
+    return this.#session?.registeredAt;
   }
 
   /** Whether the node is registered with its coordinator, or needs none. */

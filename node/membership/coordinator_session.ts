@@ -142,6 +142,7 @@ export class CoordinatorSession {
   #state: State = "waiting";
   #connection: Connection | undefined;
   #address: Address = { host: "", port: 0 };
+  #registeredAt: Address | undefined;
   #abandonConnect: (() => void) | undefined;
   #retry: Timer | undefined;
   #deadline: Timer | undefined;
@@ -185,6 +186,11 @@ export class CoordinatorSession {
   /** If whoever answers is not this node's coordinator: why not. */
   get refusal(): string | undefined {
     return this.#refusal;
+  }
+
+  /** The coordinator with which this process was registered last; undefined if with none. */
+  get registeredAt(): Address | undefined {
+    return this.#registeredAt;
   }
 
   /** Where it connects to, or tried last. */
@@ -367,6 +373,7 @@ export class CoordinatorSession {
     if (!this.#takeMap(map)) return;
     const asked = this.#state === "registering";
     this.#state = "registered";
+    this.#registeredAt = this.#address;
     this.#attempts = 0;
     this.#complained = false;
     this.#refusal = this.#refusalLogged = undefined;

@@ -20,6 +20,7 @@ import { decodeRecord } from "../../../node/storage/record.ts";
 import type { Replica } from "../../../node/replication/replica.ts";
 import type { ClusterMap, PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { KvError } from "../../../shared/base/errors.ts";
+import { CLOCK_DRIFT_MAX } from "../../../shared/limits/membership.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { Happening } from "../coverage.ts";
 import type { History } from "./history.ts";
@@ -88,8 +89,8 @@ export class Invariants {
   /** Partitions whose data an operator gave up. */
   readonly #forced = new Set<number>();
   #eventsRead = 0;
-  /** Who had the right last. */
-  #holder: SimProcess | undefined;
+  /** Who had the right last, on which host, and since when it acts. */
+  #holder: { process: SimProcess; host: string; sinceMs: number } | undefined;
   /** Of each epoch that a node has adopted, which start of a coordinator gave it. */
   readonly #generations = new Map<number, string>();
 
@@ -106,7 +107,10 @@ export class Invariants {
     if (defect !== undefined) throw defect;
     if (process !== undefined) {
       const host = this.#world.hosts.find((host) => host.process === process);
-      if (host !== undefined) this.#lookAt(host, process);
+      if (host !== undefined) {
+        this.#lookAt(host, process);
+        if (this.#world.standbys.length > 0) this.#watchLease(host);
+      }
     }
     this.#readHistory();
     this.#watchMap();
@@ -122,9 +126,25 @@ export class Invariants {
       throw new Violation(`two may give leases: ${holders.map(({ name }) => name).join(" and ")}`);
     }
     const [holder] = holders;
-    if (holder === undefined || holder.process === this.#holder) return;
-    this.#world.trace.add(holder.name, "acts from now on");
-    this.#holder = holder.process;
+    if (holder === undefined || holder.process === this.#holder?.process) return;
+    const { name, process } = holder;
+    this.#world.trace.add(name, "acts from now on");
+    this.#holder = { process, host: name, sinceMs: this.#world.nowMs };
+  }
+
+  /** No lease outlives its giver's right for so long that the next coordinator may go by that it is over. */
+  #watchLease(host: NodeHost): void {
+    const { runtime } = host;
+    const giver = runtime?.coordinator?.host;
+    if (runtime === undefined || giver === undefined || this.#holder === undefined) return;
+    const { host: holder, sinceMs } = this.#holder;
+    if (giver === holder || !runtime.node.hasLease) return;
+    const { leaseMs = 0 } = runtime.node.map()?.settings ?? {};
+    const actsForMs = this.#world.nowMs - sinceMs;
+    if (actsForMs <= leaseMs * (1 + CLOCK_DRIFT_MAX) ** 2) return;
+    throw new Violation(
+      `${host.name} has a lease of ${giver}, and ${holder} acts since ${Math.round(actsForMs)} ms`,
+    );
   }
 
   /** No two maps have one epoch. */

@@ -159,6 +159,13 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
     storm: "channels",
   },
   {
+    name: "leases are given without the right",
+    file: "coordinator/membership/liveness.ts",
+    edits: [["lease: hears && hasRight,", "lease: hears,"]],
+    seedsMax: 20,
+    storm: "coordinators",
+  },
+  {
     name: "a node that does not take over its map is given partitions",
     file: "coordinator/membership/liveness.ts",
     edits: [["if (map < member.owedEpoch) {", "if (map < 0) {"]],

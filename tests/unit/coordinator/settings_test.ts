@@ -21,6 +21,10 @@ Deno.test("COORDINATOR_PROGRAM: takes host and port, and checks", () => {
   assertThrows(() => load("--force-partition=3"), KvError);
   assertThrows(() => load("--partitions=x"), KvError);
   assertThrows(() => load("--no-such"), KvError);
+  // A document with the authority's key is not given to a service that others read.
+  const exposed = assertThrows(() => load("--secure", "--register=etcd://h:1/kv"), KvError);
+  assertMatch(exposed.message, /pose as any member; leave --register out/);
+  assertEquals(load("--register=etcd://h:1/kv").register, "etcd://h:1/kv");
   assertEquals(load(`--cluster-name=${"x".repeat(255)}`).clusterName?.length, 255);
   const tooLong = assertThrows(() => load(`--cluster-name=${"x".repeat(256)}`), KvError);
   assertMatch(tooLong.message, /1 to 255 characters/);
