@@ -94,6 +94,33 @@ function runFlapping(seed: number, durationMs: number): Storm {
   return { world, recovered: world.active() === active };
 }
 
+/**
+ * Every few seconds another link of three coordinators is cut, mostly in one direction: at each moment the active one
+ * reaches one of the others.
+ *
+ * @returns how often another one has become active, and how many links were cut
+ */
+export function flapLinks(seed: number, durationMs: number): { changes: number; cuts: number } {
+  const world = new RegisterWorld(seed);
+  const { random } = world;
+  for (let i = 0; i < 3; i++) world.add(i === 0);
+  seat(world, 3);
+  const { length } = world.activities;
+  let cuts = 0;
+  for (const untilMs = world.nowMs + durationMs; world.nowMs < untilMs; cuts++) {
+    const one = randomBelow(random, 3);
+    const [from, to] = [world.slots[one], world.slots[(one + 1 + randomBelow(random, 2)) % 3]];
+    if (from === undefined || to === undefined) throw new Broken("there are three");
+    const isBoth = randomBelow(random, 4) === 0;
+    const lastsMs = 500 + randomBelow(random, 5_000);
+    const back = isBoth ? [`${to.id}>${from.id}`] : [];
+    cutFor(world, [`${from.id}>${to.id}`, ...back], lastsMs);
+    world.change();
+    world.runFor(lastsMs + randomBelow(random, 1_000));
+  }
+  return { changes: world.activities.length - length, cuts };
+}
+
 /** All of them become voters. */
 function seat(world: RegisterWorld, size: number): void {
   world.runUntil(() => {

@@ -4,7 +4,7 @@
  * that all goes on when the storm is over.
  */
 import { assert, assertEquals } from "@std/assert";
-import { runStorm } from "../../../support/worlds/register_storms.ts";
+import { flapLinks, runStorm } from "../../../support/worlds/register_storms.ts";
 
 const SEEDS = 24;
 
@@ -19,3 +19,9 @@ for (let seed = 1; seed <= SEEDS; seed++) {
     assert(world.acknowledged.length > 0, "something was changed in it");
   });
 }
+
+Deno.test("RegisterMember: ten minutes of links that flap, one at a time, depose nobody", () => {
+  const { changes, cuts } = flapLinks(1, 600_000);
+  assert(cuts > 100, `${cuts} cuts`);
+  assertEquals(changes, 0);
+});
