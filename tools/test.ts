@@ -35,8 +35,8 @@ const GROUPS: readonly Group[] = [
   // The smoke test beside it tests what `deno task build` has made, whenever that was.
   { name: "binaries", flags: WITH_PROCESSES, path: "binaries/compiled_cluster_test.ts" },
   { name: "regression", flags: WITH_PROCESSES },
-  { name: "unit", flags: [], parts: 2 },
   { name: "contract", flags: [...WITH_FILES, "--allow-net"] },
+  { name: "unit", flags: [], parts: 4 },
   { name: "scenarios", flags: ["--allow-read=tests,docs,coordinator,node,shared"] },
 ];
 

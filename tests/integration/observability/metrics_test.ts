@@ -87,10 +87,19 @@ Deno.test({
   ),
   fn: async () => {
     await using cluster = await TestCluster.start({ nodes: 2, secured: false });
-    const texts = await Promise.all([
-      metricsText(coordinatorHttp(cluster)),
-      metricsText(cluster.nodeHttpAddress(0)),
-    ]);
+    await cluster.order({
+      req_type: "database_create",
+      database: "orders",
+      max_keys: 10,
+      max_bytes: 1_000,
+    });
+    const texts = await cluster.poll("the node knows the database", async () => {
+      const all = await Promise.all([
+        metricsText(coordinatorHttp(cluster)),
+        metricsText(cluster.nodeHttpAddress(0)),
+      ]);
+      return all[1].includes("kv_keyspace_keys_max") ? all : undefined;
+    });
     for (const text of texts) assertEquals(await promtool(["check", "metrics"], text), "");
     const said = new Set(texts.flatMap(namesIn));
     const unsaid = METRIC_ROWS.map(([name]) => name).filter((name) => !said.has(name));
