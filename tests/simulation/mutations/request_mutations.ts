@@ -128,8 +128,9 @@ export const REQUEST_MUTATIONS: readonly Mutation[] = [
       "const reads = this.#asked.takeAll();\n    if (!confirmed)",
       "const reads = [...this.#asked.takeAll(), ...this.#next.takeAll()];\n    if (!confirmed)",
     ]],
-    seedsMax: 60,
-    storm: "rounds",
+    seedsMax: 1,
+    // The storm `rounds` found it in the 48th seed once, and sixty were not enough later.
+    test: "tests/unit/node/requests/unconfirmed_reads_test.ts",
   },
   {
     name: "a request goes round without its flag",
