@@ -27,8 +27,8 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
     name: "an old map is good enough for a lease",
     file: "node/membership/lease.ts",
     edits: [["mapEpoch >= this.#epochNeeded &&", "mapEpoch >= 0 &&"]],
-    seedsMax: 40,
-    storm: "cuts",
+    seedsMax: 1,
+    test: "tests/unit/node/membership/lease_test.ts",
   },
   {
     name: "a replica that restarted is made primary while others have gone on",

@@ -175,8 +175,8 @@ const BUGS: readonly RegisterMutation[] = [
       "compareGenerations(highest, active.generation) <= 0) return;",
       "highest !== undefined) return;",
     ]],
+    // Nothing that it does counts, since others refuse it as well; but while it asks nobody else becomes active.
     seedsMax: 100,
-    harmless: "others refuse it as well, so nothing that it does counts; it only asks for longer",
   },
 ];
 
