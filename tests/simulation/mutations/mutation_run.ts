@@ -14,6 +14,9 @@ const ROOT = new URL("../../../", import.meta.url);
  */
 const TIMEOUT_MS = 900_000;
 
+/** The same for a test file, which takes seconds. */
+const TEST_TIMEOUT_MS = 300_000;
+
 /** What came of a mutation. */
 export interface MutationResult {
   /** How many seeds it took; undefined if it was not found. */
@@ -92,16 +95,17 @@ async function runTest(
 ): Promise<string | undefined> {
   return await withImportMap(mutation, async (importMap) => {
     const options = ["-A", "--no-prompt", "--no-check", "--no-lock", "--import-map", importMap];
-    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    const { code, signal, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["test", ...options, test],
       cwd: new URL(ROOT),
       env: { NO_COLOR: "1" },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(TEST_TIMEOUT_MS),
     }).output();
     if (code === 0) return undefined;
+    if (signal !== null) return `${test} does not end`;
     const text = new TextDecoder().decode(stdout);
     return text.split("\n").find((line) => / \.\.\. FAILED/.test(line)) ?? `it ended with ${code}`;
   });
