@@ -7,6 +7,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fetchMap, whatIsMissing } from "../../tools/cluster_state.ts";
 import { COORDINATOR, NODE } from "../../tools/programs.ts";
 import { type ReadyLine, ServerProcess } from "../../tools/server_process.ts";
+import { RespClient } from "../support/clients/resp_client.ts";
 import { needing } from "../support/needs.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -124,6 +125,13 @@ Deno.test({
     assertEquals(await cluster.client("count"), "101\n");
     assertMatch(await cluster.client("backup", "all.kvb"), /^backup: 101 keys of 16 partitions/);
     assertEquals(await cluster.client("get", "after"), "the kill\n");
+    // Scripts run in a worker, whose program must be in the executable.
+    const { host, port } = await cluster.servers[1]?.ready ?? { host: "", port: 0 };
+    {
+      using redis = await RespClient.connect({ hostname: host, port });
+      const script = "return redis.call('incr', KEYS[1]) + ARGV[1]";
+      assertEquals(await redis.ask(["EVAL", script, "1", "counted", "1"]), ":2\r\n");
+    }
     for (const server of cluster.servers.toReversed()) {
       const { code } = await server.stop();
       assertEquals(code, 0, server.log.join("\n"));

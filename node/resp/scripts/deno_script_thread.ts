@@ -12,13 +12,10 @@ export function startScriptThread(
   const early: unknown[] = [];
   import("./worker_bundle.ts").then(({ SCRIPT_WORKER }) => {
     if (ended) return;
-    const url = URL.createObjectURL(new Blob([SCRIPT_WORKER], { type: "text/javascript" }));
+    // A compiled program knows modules of this kind, and none of `blob:`.
+    const url = `data:text/javascript,${encodeURIComponent(SCRIPT_WORKER)}`;
     worker = new Worker(url, { type: "module", name: "scripts" });
-    worker.onmessage = ({ data }) => {
-      // It has been loaded, if it says something.
-      URL.revokeObjectURL(url);
-      onMessage(data);
-    };
+    worker.onmessage = ({ data }) => onMessage(data);
     worker.onerror = (event) => {
       event.preventDefault();
       onFailed(event.message);
