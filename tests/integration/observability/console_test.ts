@@ -158,7 +158,13 @@ Deno.test({
     await page.getByRole("link", { name: "Query" }).click();
     const query = page.getByLabel("Query", { exact: true }).locator("input");
     await query.fill("incr");
+    // The page asks for the operations first.
+    await page.getByRole("button", { name: "increment", exact: true }).waitFor();
     await page.keyboard.press("Tab");
+    await cluster.poll(
+      "the word is completed",
+      async () => await query.inputValue() === "increment " ? true : undefined,
+    );
     await query.pressSequentially("hits by=5");
     await page.keyboard.press("Enter");
     await visit.shows(/"result": "5"/);
