@@ -144,6 +144,7 @@ export class CommandDispatch {
         case "script": {
           const copies = args.map((argument) => argument.slice());
           const keys = run.keys(copies);
+          transaction.prepare(copies);
           this.#session.runAlone((done) =>
             transaction.runView(keys, (view) => run.run(copies, view, this.call), done)
           );

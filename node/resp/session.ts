@@ -497,6 +497,9 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
       run();
     }
     if (this.#pumping) return;
+    // What has run alone holds no bytes any more.
+    this.#account();
+    if (this.#closed) return;
     if (this.out.length > WRITE_JOIN_BYTES) this.#output.flush();
     if (this.#paused || this.#ending || this.#inputEnded || this.#retiring) this.#schedulePump();
     else this.#output.scheduleFlush();

@@ -271,6 +271,11 @@ export interface RespNode {
   stats(): Record<string, unknown>;
 }
 
+/** Finds commands (`tables/command_lookup.ts`). */
+export interface CommandFinder {
+  find(name: Uint8Array): CommandSpec | undefined;
+}
+
 /** What a command may know and do of the front end as a whole (`resp_server.ts`). */
 export interface CommandServer extends PlanContext {
   readonly clock: Clock;
@@ -295,7 +300,12 @@ export interface CommandServer extends PlanContext {
   readonly scripts: CommandScripts;
   /** For commands that look before they write. */
   readonly keyTurns: KeyTurns;
-  readonly table: { readonly all: readonly CommandSpec[] };
+  readonly table: {
+    readonly all: readonly CommandSpec[];
+    /** By the bytes of a name, in any case. */
+    readonly commands: CommandFinder;
+    readonly subcommands: ReadonlyMap<CommandSpec, CommandFinder>;
+  };
   readonly sessions: ReadonlyMap<number, CommandSession>;
   readonly startedMs: number;
   /** Since the start. */

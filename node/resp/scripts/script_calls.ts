@@ -4,13 +4,16 @@
  *
  * @module
  */
-import { isWord } from "../command/arguments.ts";
-import type { Arguments, Call, CommandSpec, KeyView } from "../command/command.ts";
-import { CommandError } from "../command/command.ts";
+import {
+  type Arguments,
+  type Call,
+  CommandError,
+  type CommandSpec,
+  type RequestView,
+} from "../command/command.ts";
 import { thrownText } from "../command/replies.ts";
 import { RespWriter } from "../protocol/writer.ts";
 import { keysOfStep, readyStep, writePlan } from "../transactions/transaction_steps.ts";
-import type { RequestView } from "../command/command.ts";
 
 /** Commands that answer without any key. */
 const KEYLESS: ReadonlySet<string> = new Set(["ping", "echo", "time"]);
@@ -60,16 +63,16 @@ function run(args: Arguments, view: RequestView, call: Call, rights: ScriptRight
       "ERR Script attempted to access a non local key: it must be among the KEYS of the script",
     );
   }
-  if (step.kind === "view") step.run(view as KeyView)(out);
+  if (step.kind === "view") step.run(view)(out);
   else writePlan(out, step.plan, step.requests.map((request) => view.apply(request, false)));
 }
 
 function find(args: Arguments, { server }: Call): CommandSpec {
   const [name, second] = args;
-  let spec = server.table.all.find((one) => name !== undefined && isWord(name, one.name));
+  const { commands, subcommands } = server.table;
+  let spec = name && commands.find(name);
   if (spec?.subcommands !== undefined && second !== undefined) {
-    const prefix = `${spec.name}|`;
-    spec = spec.subcommands.find((one) => isWord(second, one.name.slice(prefix.length)));
+    spec = subcommands.get(spec)?.find(second);
   }
   if (spec === undefined) throw new CommandError("ERR Unknown Redis command called from script");
   const { arity } = spec;

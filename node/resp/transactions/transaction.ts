@@ -258,6 +258,11 @@ export class Transaction implements CommandTransaction {
     );
   }
 
+  /** The arguments of a command that will run alone count as bytes under way, until it has run. */
+  prepare(args: Arguments): void {
+    this.#bytes = bytesOf(args);
+  }
+
   /** Runs one command that looks before it writes. It must run alone. */
   runView(
     keys: readonly string[],
@@ -267,6 +272,7 @@ export class Transaction implements CommandTransaction {
     const session = this.#session;
     const distinct = [...new Set(keys)];
     this.#runner.lookAndWrite(distinct, new Map(), run, (write) => {
+      this.#bytes = 0;
       session.answer(write);
       done();
     });

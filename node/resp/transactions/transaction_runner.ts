@@ -11,8 +11,9 @@ import { failureOf } from "../../../shared/base/errors.ts";
 import { RESP_ATTEMPTS_MAX } from "../../../shared/limits/resp.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
-import { CommandError, type Write } from "../command/command.ts";
+import type { Write } from "../command/command.ts";
 import { errorText } from "../command/error_text.ts";
+import { thrownText } from "../command/replies.ts";
 import type { KeyTurns } from "../../../shared/scheduling/key_turns.ts";
 import { KeySnapshot } from "./key_snapshot.ts";
 import type { RespWriter } from "../protocol/writer.ts";
@@ -109,8 +110,8 @@ export class TransactionRunner {
       });
     };
     const fail = (error: unknown) => {
-      if (!(error instanceof CommandError)) throw error;
-      finish((out) => out.error(error.message));
+      const text = thrownText(error);
+      finish((out) => out.error(text));
     };
     const look = (view: KeySnapshot) => {
       let write: Write | Promise<Write>;

@@ -7,8 +7,8 @@ import { RespBench, type RespPeer } from "../../../../support/clients/resp_bench
 class Scripts extends RespBench implements Disposable {
   readonly peer: RespPeer;
 
-  constructor() {
-    super({ scripts: true });
+  constructor(budgetBytes?: number) {
+    super({ scripts: true, ...(budgetBytes === undefined ? {} : { budgetBytes }) });
     this.peer = this.connect();
   }
 
@@ -90,6 +90,27 @@ Deno.test("EVAL: what a script writes is bounded while it runs, and so is what i
   const deleted =
     "for i = 1, 30 do redis.call('setrange', KEYS[1], 999999, 'x') redis.call('del', KEYS[1]) end return 1";
   assertEquals(await bench.eval(deleted, "1", "a"), ":1\r\n");
+});
+
+Deno.test("EVAL: its arguments count as bytes under way until it has run, and too many are refused", async () => {
+  using bench = new Scripts(200_000);
+  const peer = bench.connect();
+  const script = "redis.call('set', KEYS[1], 'x') return #ARGV[1]";
+  let taken = 0;
+  bench.database.before = () => taken = Math.max(taken, bench.budget.taken);
+  const argument = "x".repeat(50_000);
+  assertEquals(await peer.askAndWait(["EVAL", script, "1", "k", argument]), ":50000\r\n");
+  assertEquals([taken > 50_000, bench.budget.taken], [true, 0]);
+  // While one waits for its keys, there is no room for another.
+  bench.database.later = true;
+  const large = ["EVAL", script, "1", "k", "x".repeat(150_000)];
+  assertEquals(await peer.ask(large), "");
+  const other = bench.connect();
+  assertStringIncludes(await other.ask(large), "-TRYAGAIN overloaded");
+  assertEquals(other.closed, "flushed");
+  bench.database.later = false;
+  bench.database.release();
+  assertEquals(await peer.askAndWait("PING"), ":150000\r\n+PONG\r\n");
 });
 
 Deno.test("EVAL: only keys that are declared, and commands on keys", async () => {
