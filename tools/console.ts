@@ -9,7 +9,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { showUsage } from "./usage.ts";
+import { runBundleTask } from "./bundle_task.ts";
 
 const BUNDLE = "shared/console/console_bundle.ts";
 const FOLDER = "console";
@@ -57,19 +57,7 @@ export async function bundleText(): Promise<string> {
   }`;
 }
 
-const USAGE = "usage: deno task console [--check]";
-
-async function main(args: readonly string[]): Promise<number> {
-  if (showUsage(args, USAGE)) return 0;
-  if (args.includes("--check")) {
-    const isSame = await bundleText() === await Deno.readTextFile(BUNDLE);
-    console.log(isSame ? "the bundle is that of the sources" : "run: deno task console");
-    return isSame ? 0 : 1;
-  }
-  const text = await bundleText();
-  await Deno.writeTextFile(BUNDLE, text);
-  console.log(`${BUNDLE}: ${(text.length / 1024).toFixed(0)} KiB`);
-  return 0;
+if (import.meta.main) {
+  const task = { name: "console", path: BUNDLE, make: bundleText };
+  Deno.exit(await runBundleTask(task, Deno.args));
 }
-
-if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -10,7 +10,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { showUsage } from "./usage.ts";
+import { runBundleTask } from "./bundle_task.ts";
 
 const FOLDER = "node/resp/scripts";
 const BUNDLE = `${FOLDER}/worker_bundle.ts`;
@@ -114,19 +114,7 @@ export const SCRIPT_WORKER = ${JSON.stringify(script)};
   }
 }
 
-const USAGE = "usage: deno task scripts:worker [--check]";
-
-async function main(args: readonly string[]): Promise<number> {
-  if (showUsage(args, USAGE)) return 0;
-  if (args.includes("--check")) {
-    const isSame = await bundleText() === await Deno.readTextFile(BUNDLE);
-    console.log(isSame ? "the bundle is that of the sources" : "run: deno task scripts:worker");
-    return isSame ? 0 : 1;
-  }
-  const text = await bundleText();
-  await Deno.writeTextFile(BUNDLE, text);
-  console.log(`${BUNDLE}: ${(text.length / 1024).toFixed(0)} KiB`);
-  return 0;
+if (import.meta.main) {
+  const task = { name: "scripts:worker", path: BUNDLE, make: bundleText };
+  Deno.exit(await runBundleTask(task, Deno.args));
 }
-
-if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -3,9 +3,10 @@
  * proves that they do no I/O. Three groups run at a time, and the longer ones in parts, because tests of real
  * processes wait half of their time (for a lease to end, a process to start). The output of each is then printed
  * as a whole at its end. The files of a part are imported by one module: `deno test` loads all modules anew for each
- * file that it is given, which for 450 files took a minute and a half of processor time. Types are not checked here, since each group would check them anew: `deno task ok` does
- * it once. At the end it prints the names of the tests that were left out and why, those of the tests that failed with their
- * errors, then one summary line, `N passed, N failed`. The exit code is 1 if any test failed or none ran.
+ * file that it is given, which for 450 files took a minute and a half of processor time. Types are not checked here,
+ * since each group would check them anew: `deno task ok` does it once. At the end it prints the names of the tests that
+ * were left out and why, those of the tests that failed with their errors, then one summary line, `N passed, N failed`.
+ * The exit code is 1 if any test failed or none ran.
  *
  *     deno task test [GROUP…] [-- FLAGS OF deno test]
  *

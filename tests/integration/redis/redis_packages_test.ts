@@ -21,6 +21,9 @@ import { createStorage } from "unstorage";
 import redisDriver from "unstorage/drivers/redis";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
+const POLL_MS = 20;
+const WAIT_BOUND_MS = 60_000;
+
 interface Place {
   readonly host: string;
   readonly port: number;
@@ -38,6 +41,15 @@ function called<T>(
   return new Promise((resolve, reject) =>
     run((error, value) => error ? reject(error) : resolve(value ?? undefined))
   );
+}
+
+/** Looks again until it is so. */
+async function until(what: string, look: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + WAIT_BOUND_MS;
+  while (!await look()) {
+    if (performance.now() > endMs) throw new Error(`waited ${WAIT_BOUND_MS} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
 }
 
 function clientOf(url: string) {
@@ -179,23 +191,24 @@ const PACKAGES: Record<string, Use> = {
     });
     try {
       const [one, two] = servers as [Server, Server];
-      // An adapter answers as soon as it has subscribed, which it does not tell.
-      const answered = Promise.withResolvers<unknown>();
       two.on("hello", (name: string, reply: (text: string) => void) => reply(`hello ${name}`));
+      const adapter = one.of("/").adapter as unknown as { serverCount(): Promise<number> };
+      // It does not tell when it has subscribed.
       const ask = () =>
-        one.serverSideEmit("hello", "ada", (error: unknown, replies: unknown[]) => {
-          if (error || replies.length === 0) ask();
-          else answered.resolve(replies);
-        });
-      const counted = async () => {
-        const adapter = one.of("/").adapter as unknown as { serverCount(): Promise<number> };
-        while (await adapter.serverCount() < 2) {
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-      };
-      await counted();
-      ask();
-      assertEquals(await answered.promise, ["hello ada"]);
+        new Promise<unknown>((resolve) =>
+          one.serverSideEmit(
+            "hello",
+            "ada",
+            (error: unknown, replies: unknown) => resolve(error ? undefined : replies),
+          )
+        );
+      await until("both servers", async () => await adapter.serverCount() === 2);
+      let replies: unknown;
+      await until(
+        "an answer",
+        async () => Array.isArray(replies = await ask()) && replies.length > 0,
+      );
+      assertEquals(replies, ["hello ada"]);
     } finally {
       for (const server of servers) await server.close();
       for (const client of clients) client.disconnect();
