@@ -71,8 +71,9 @@ Deno.test("DenoTransport serves others while one client sends without a pause", 
   await child.status;
   await output.cancel();
   listener.close();
-  // The server's end of it follows; then nothing of the test is left open.
+  // The server's end of it follows, and its scheduler's last look; then nothing of the test is left open.
   await conn.closeWrite();
   await conn.read(buffer);
   conn.close();
+  await new Promise<void>((resolve) => clock.afterSockets(resolve));
 });

@@ -32,6 +32,7 @@ const encoder = new TextEncoder();
 /** A clock that a test can put forward; its timers are the real ones. */
 class LeapingClock extends SystemClock {
   aheadMs = 0;
+  readonly #looks = new Set<ReturnType<typeof setTimeout>>();
   readonly #waiting = new Map<() => void, { dueMs: number; cancel: () => void }>();
 
   override monotonicMs(): number {
@@ -50,6 +51,20 @@ class LeapingClock extends SystemClock {
     };
     this.#waiting.set(fire, { dueMs: this.monotonicMs() + delayMs, cancel });
     return { cancel };
+  }
+
+  /** What is brought about at the very end is not waited for by anybody: see {@linkcode close}. */
+  override afterSockets(callback: () => void): void {
+    const look = setTimeout(() => {
+      this.#looks.delete(look);
+      callback();
+    }, 0);
+    this.#looks.add(look);
+  }
+
+  /** After the server: a scheduler's look at the sockets may still be due. */
+  close(): void {
+    for (const look of this.#looks) clearTimeout(look);
   }
 
   /** Fires what is due then. */
@@ -198,7 +213,10 @@ async function startNode(admission: AdmissionOptions): Promise<Site> {
     admission: runtime.admission,
     clock,
     peerHello: hello(folder.nodeId, folder.clusterId ?? ""),
-    [Symbol.asyncDispose]: () => runtime.close(),
+    async [Symbol.asyncDispose]() {
+      await runtime.close();
+      clock.close();
+    },
   };
 }
 
@@ -225,7 +243,10 @@ async function startCoordinator(admission: AdmissionOptions): Promise<Site> {
     admission: coordinator.admission,
     clock,
     peerHello: hello("n1", coordinator.map?.settings.clusterId ?? ""),
-    [Symbol.asyncDispose]: () => coordinator.close(),
+    async [Symbol.asyncDispose]() {
+      await coordinator.close();
+      clock.close();
+    },
   };
 }
 
