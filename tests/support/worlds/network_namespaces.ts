@@ -6,6 +6,8 @@
  *     await using network = await NetworkNamespaces.make(["a", "b"]);
  *     network.addressOf("a");                        // 10.77.0.1
  *     await network.program("b", NODE);              // an executable that runs kv-node on host b
+ *     await network.evaluate("a", "...");            // what a piece of code prints that runs on host a
+ *     await network.cut("a", "b");                   // nothing goes from one to the other any more, until `mend`
  *
  * @module
  */
@@ -40,7 +42,7 @@ export class NetworkNamespaces implements AsyncDisposable {
         const name = await network.#add(host) ?? "";
         const link = ["type", "veth", "peer", "name", host, "netns", hub];
         await ip("link", "add", "uplink", "netns", name, ...link);
-        await ip("-n", hub, "link", "set", host, "master", "bridge", "up");
+        await ip("-n", hub, "link", "set", "dev", host, "master", "bridge", "up");
         const address = `${network.addressOf(host)}/24`;
         await ip("-n", name, "addr", "add", address, "broadcast", "+", "dev", "uplink");
         await ip("-n", name, "link", "set", "lo", "up");
@@ -60,6 +62,35 @@ export class NetworkNamespaces implements AsyncDisposable {
   /** Every host's address but for the last number. */
   get broadcast(): string {
     return "10.77.0.255";
+  }
+
+  /** From now on, what one of two hosts sends to the other is lost, without a word to either. */
+  async cut(a: string, b: string): Promise<void> {
+    const nobody = ["lladdr", "02:00:00:00:00:01", "nud", "permanent"];
+    await this.#neighbour("replace", a, b, nobody);
+    await this.#neighbour("replace", b, a, nobody);
+  }
+
+  /** They reach each other again. */
+  async mend(a: string, b: string): Promise<void> {
+    await this.#neighbour("del", a, b);
+    await this.#neighbour("del", b, a);
+  }
+
+  async #neighbour(change: string, of: string, whom: string, more: string[] = []): Promise<void> {
+    const entry = [this.addressOf(whom), ...more, "dev", "uplink"];
+    await ip("-n", this.#nameOf(of), "neigh", change, ...entry);
+  }
+
+  /** Runs a module's text on a host. @returns what it prints */
+  async evaluate(host: string, code: string): Promise<string> {
+    const { success, stdout, stderr } = await new Deno.Command("ip", {
+      args: ["netns", "exec", this.#nameOf(host), Deno.execPath(), "eval", "--no-config", code],
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    if (!success) throw new Error(`on ${host}: ${decoder.decode(stderr)}`);
+    return decoder.decode(stdout);
   }
 
   /** A script that runs a program, from source, on a host. It becomes that process: same id. */
