@@ -332,8 +332,11 @@ export class Primary implements StreamOwner {
       // The last replica goes on with what can be read; of the sessions, that is as if it were nothing.
       if (!isDamage(error) && this.#loadFailures < READ_FAILURES_MAX) return;
       clientSessions.giveUp(store.state.lastSeq);
-      this.#intents.giveUp();
-      this.#advance();
+      this.#loadingSessions = true;
+      return this.#intents.salvage().then(() => {
+        this.#loadingSessions = false;
+        this.#advance();
+      });
     });
   }
 

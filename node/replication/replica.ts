@@ -386,12 +386,14 @@ export class Replica {
    * it is not, or if this replica is the last and goes on with what can be read
    */
   onReadFailed(what: string, error: unknown): boolean {
-    if (isDamage(error)) return this.#onDamaged(failureOf(error));
     const failure = failureOf(error);
+    const isDamaged = isDamage(error);
+    if (isDamaged && !this.#isLast) return this.#giveUp(failure);
     const { attempts, sinceMs } = this.#owner.retries.failed(what, this.partition, failure);
+    if (isDamaged && attempts === 1) this.#logDamage(failure);
     const forMs = this.#owner.nowMs() - sinceMs;
-    if (attempts < READ_FAILURES_MAX || forMs < READ_FAILURE_MS_MAX) return false;
-    return this.#onDamaged(
+    if (this.#isLast || attempts < READ_FAILURES_MAX || forMs < READ_FAILURE_MS_MAX) return false;
+    return this.#giveUp(
       new KvError(
         "corrupt",
         `it cannot be read: ${attempts} attempts in ${Math.round(forMs)} ms; ${failure.message}`,
@@ -400,24 +402,29 @@ export class Replica {
     );
   }
 
-  #onDamaged(failure: KvError): boolean {
-    const { config } = this;
-    const { self, log } = this.#owner;
+  /** It is the primary, and no other replica has what it has. */
+  get #isLast(): boolean {
+    const others = this.config?.inSync.some((node) => node !== this.#owner.self) ?? false;
+    return this.primary !== undefined && !others;
+  }
+
+  /** @returns true */
+  #giveUp(failure: KvError): boolean {
     if (!this.damaged) {
-      log.error("data of a partition is damaged", {
-        partition: this.partition,
-        error: failure.message,
-      });
+      this.#logDamage(failure);
+      this.store.markDamaged();
     }
-    const others = config?.inSync.some((node) => node !== self) ?? false;
-    if (this.primary !== undefined && !others) return false;
-    if (!this.damaged) this.store.markDamaged();
     this.follower.markDamaged();
     // Rule L2.
     // The coordinator makes another one primary as soon as it hears, and waits for no lease.
     if (this.primary !== undefined) this.primary.leaseBarred = true;
     if (this.isInSync) this.#reportDamaged();
     return true;
+  }
+
+  #logDamage({ message }: KvError): void {
+    const facts = { partition: this.partition, error: message };
+    this.#owner.log.error("data of a partition is damaged", facts);
   }
 
   /** The term has changed for another reason, and this damaged replica is still the primary. Rule L2. */

@@ -6,6 +6,7 @@
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import type { StorageRow } from "./storage.ts";
+import { isDamage } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
 import { decodeRecord, keyOfRecordKey, recordCrc } from "./record.ts";
 import { Tally } from "./state_record.ts";
@@ -38,7 +39,7 @@ export interface PendingRow {
  *
  * @param rows what follows the last page's end: `rowsMax` rows or `bytesMax` bytes of it
  * @param pending writes under way in the same range, in the same order
- * @throws {KvError} `corrupt`
+ * @throws {KvError} `corrupt`, unless `onDamaged` is there to be told of a row that is passed over
  */
 export function scanPage(
   rows: readonly StorageRow[],
@@ -49,6 +50,7 @@ export function scanPage(
     beyondSeq?: number;
     asOfSeq: number;
     reverse?: boolean | undefined;
+    onDamaged?: ((key: string) => void) | undefined;
   },
 ): ScanPage {
   const { rowsMax, bytesMax, asOfSeq } = options;
@@ -88,7 +90,7 @@ export function scanPage(
       r++;
       last = rowKey;
       // Decoded, and so checked, even if a newer write takes precedence: damage should be found.
-      entry = decodeRecord(row[0], row[1], rowKey);
+      entry = decode(row, rowKey, options.onDamaged);
       crc = recordCrc(row[1]);
       valueBytes = row[1].length;
     }
@@ -106,6 +108,20 @@ export function scanPage(
   }
   const ended = rowsEnded && r === rows.length && p === pending.length;
   return { entries, next: ended ? undefined : last, asOfSeq, tally, bytes: liveBytes };
+}
+
+function decode(
+  [recordKey, value]: StorageRow,
+  key: string,
+  onDamaged: ((key: string) => void) | undefined,
+): Entry | undefined {
+  try {
+    return decodeRecord(recordKey, value, key);
+  } catch (error) {
+    if (onDamaged === undefined || !isDamage(error)) throw error;
+    onDamaged(key);
+    return undefined;
+  }
 }
 
 function isLastPage(rows: readonly StorageRow[], rowsMax: number, bytesMax: number): boolean {

@@ -24,6 +24,8 @@ export interface ScanOptions {
   end?: string | undefined;
   /** From the greater end to the smaller; `after` is then the key before which the page begins. */
   reverse?: boolean | undefined;
+  /** Told of each row that is damaged, which is then passed over; without it such a row makes the page fail. */
+  onDamaged?: ((key: string) => void) | undefined;
 }
 
 /** The row keys from which and before which a page's rows are; undefined if there can be none. */

@@ -3,7 +3,8 @@
  * store; this index is made from them when it is needed first, and updated with everything that is written, whoever
  * writes it: a primary, or the primary that a follower follows.
  *
- * Invariant: once it is known, it has the intents and decisions of the store, and no others.
+ * Invariant: once it is known, it has the intents and decisions of the store, and no others; but for those of which
+ * `mayLack` tells, where the last replica is damaged.
  *
  * @module
  */
@@ -29,6 +30,10 @@ export class IntentTable implements SystemRows {
   readonly #decisions = new Map<string, Decision>();
   readonly #held = new Map<string, Intent>();
   #known = false;
+  /** Entries that are there and cannot be read. */
+  readonly #damaged = new Set<string>();
+  /** Not even all keys could be read. */
+  #hasGaps = false;
   /** The keys that have changed while the rows are read. */
   #touched: Set<string> | undefined;
   #loading: Promise<void> | undefined;
@@ -75,12 +80,6 @@ export class IntentTable implements SystemRows {
     this.#known = true;
   }
 
-  /** The rows cannot be read: what has not been seen since is as if it were nothing. */
-  giveUp(): void {
-    this.#known = true;
-    this.#touched = undefined;
-  }
-
   /** Reads the rows, unless they are known. @throws {KvError} `corrupt`, `storage_failed` */
   load(): Promise<void> {
     if (this.#known) return Promise.resolve();
@@ -90,13 +89,32 @@ export class IntentTable implements SystemRows {
     return this.#loading;
   }
 
-  async #load(): Promise<void> {
+  /** They cannot all be read, and no other replica has them: it goes on with those that can. Rule X11. */
+  async salvage(): Promise<void> {
+    if (this.#known) return;
+    try {
+      await this.#load((key) => this.#damaged.add(key));
+    } catch (error) {
+      failureOf(error);
+      this.#touched = undefined;
+      this.#hasGaps = true;
+      this.#known = true;
+    }
+  }
+
+  /** Whether the store may have an entry of this key although it is not here. */
+  mayLack(key: string): boolean {
+    return this.#hasGaps || this.#damaged.has(key);
+  }
+
+  async #load(onDamaged?: (key: string) => void): Promise<void> {
     const touched = this.#touched = new Set();
     const range = {
       start: TRANSACTION_KEY_PREFIX,
       end: prefixEnd(TRANSACTION_KEY_PREFIX),
       rowsMax: PASS_PAGE_ROWS,
       bytesMax: PASS_PAGE_BYTES,
+      onDamaged,
     };
     let after: string | undefined;
     do {
@@ -133,6 +151,8 @@ export class IntentTable implements SystemRows {
     this.#intents.clear();
     this.#decisions.clear();
     this.#held.clear();
+    this.#damaged.clear();
+    this.#hasGaps = false;
     this.#touched = undefined;
     this.#known = true;
     if (held.length > 0) this.onFree(held);
@@ -153,6 +173,7 @@ export class IntentTable implements SystemRows {
   }
 
   #remove(key: string): void {
+    this.#damaged.delete(key);
     if (key.startsWith(DECISION_PREFIX)) {
       this.#decisions.delete(key.slice(DECISION_PREFIX.length));
       return;

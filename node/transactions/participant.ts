@@ -9,6 +9,7 @@
  * @module
  */
 import { isTombstone, versionOf } from "../../shared/base/entry.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import {
   FINISH_MS,
   INTENT_QUIET_MS,
@@ -32,7 +33,7 @@ import { evaluateSteps } from "../requests/request_evaluation.ts";
 import type { RequestExecutor } from "../requests/request_executor.ts";
 import type { WriteProposer } from "../requests/write_proposer.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
-import { changesOf, type Intent, intentChange, intentKey } from "./intent_rows.ts";
+import { changesOf, type Intent, intentChange, intentKey, intentOf } from "./intent_rows.ts";
 import type { IntentTable } from "./intent_table.ts";
 import type { KeyQueue } from "./key_queue.ts";
 import { type FailureLog, PartnerFailures } from "./partner_failures.ts";
@@ -241,15 +242,32 @@ export class Participant {
 
   /** The end of an attempt. Rule X6. */
   finish(request: Message<"finish_part">, reply: ReplyTo): void {
-    const { intents, executor } = this.#owner;
+    const { executor } = this.#owner;
     const { attempt, commit } = request;
-    const intent = intents.intents.get(attempt);
+    let intent: Intent | undefined;
+    try {
+      intent = this.#intentOf(attempt);
+    } catch (error) {
+      const { code, message } = failureOf(error);
+      reply(errorReply(code, `finish_part: ${message}`));
+      return;
+    }
     const done = partReply({ state: "done" });
     if (intent === undefined) {
       this.#queued.delete(attempt);
       // It may have ended just now, and not be committed.
       executor.answerAsOf([intentKey(attempt)], request, done, reply);
     } else this.#end(intent, commit === intent.seq, request, done, reply);
+  }
+
+  /** @throws {KvError} if there is one that cannot be read. Rule X11. */
+  #intentOf(attempt: string): Intent | undefined {
+    const { intents, store } = this.#owner;
+    const key = intentKey(attempt);
+    const known = intents.intents.get(attempt);
+    if (known !== undefined || !intents.mayLack(key)) return known;
+    const entry = store.get(key);
+    return entry === undefined || isTombstone(entry) ? undefined : intentOf(entry);
   }
 
   #end(

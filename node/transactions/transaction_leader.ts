@@ -7,6 +7,8 @@
  *
  * @module
  */
+import { isTombstone } from "../../shared/base/entry.ts";
+import { failureOf } from "../../shared/base/errors.ts";
 import {
   FINISH_MS,
   FOLLOW_MS,
@@ -20,7 +22,7 @@ import { onlyReads } from "../../shared/operations/repeat.ts";
 import { whyTooLarge } from "../../shared/validation/transaction_checks.ts";
 import type { Message, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import type { WriteQueue } from "../requests/write_queue.ts";
-import { type Decision, decisionKey } from "./intent_rows.ts";
+import { type Decision, decisionKey, decisionOf } from "./intent_rows.ts";
 import { KeyOrder } from "./key_order.ts";
 import { type LedListener, type LedOwner, LedTransaction } from "./led_transaction.ts";
 import { headOf, partReply } from "./participant.ts";
@@ -97,13 +99,30 @@ export class TransactionLeader implements LedListener {
       reply(partReply({ state: "pending" }));
       return;
     }
-    const { intents, executor, ports } = this.#owner;
-    const decision = intents.decisions.get(attempt);
+    const { executor, ports } = this.#owner;
+    let decision: Decision | undefined;
+    try {
+      decision = this.#decisionOn(attempt);
+    } catch (error) {
+      const { code, message } = failureOf(error);
+      reply(errorReply(code, `transaction_status: ${message}`));
+      return;
+    }
     const count = ports.partitionCount();
     const asking = partitionOf(part, count);
     const seq = decision?.parts.find(([key]) => partitionOf(key, count) === asking)?.[1];
     const head: PartHead = seq === undefined ? { state: "aborted" } : { state: "committed", seq };
     executor.answerAsOf([decisionKey(attempt)], request, partReply(head), reply);
+  }
+
+  /** @throws {KvError} if there is one that cannot be read: nobody knows then what it says. Rule X11. */
+  #decisionOn(attempt: string): Decision | undefined {
+    const { intents, store } = this.#owner;
+    const key = decisionKey(attempt);
+    const known = intents.decisions.get(attempt);
+    if (known !== undefined || !intents.mayLack(key)) return known;
+    const entry = store.get(key);
+    return entry === undefined || isTombstone(entry) ? undefined : decisionOf(entry);
   }
 
   // What led transactions tell.

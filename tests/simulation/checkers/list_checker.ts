@@ -107,11 +107,12 @@ function whyWrongInside(call: ListCall, orders: ReadonlyMap<string, Order>): str
     before.set(step.key, length);
   }
   for (const [key, mine] of own) {
-    const elements = orders.get(key)?.elements ?? [];
+    const { elements = [], seenBy } = orders.get(key) ?? {};
     const at = elements.indexOf(mine[0] ?? NaN);
     if (at < 0) continue;
-    // The longest list may have been read before the rest was there, which is a half as well.
-    if (mine.some((element, i) => elements[at + i] !== element)) {
+    // If another one read the longest list before the rest was there, that is a half as well.
+    const seen = seenBy === call ? mine.slice(0, elements.length - at) : mine;
+    if (seen.some((element, i) => elements[at + i] !== element)) {
       return told(`the steps of a transaction are not together in ${key}`, call);
     }
     const known = before.get(key);

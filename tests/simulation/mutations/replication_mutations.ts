@@ -244,10 +244,7 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
   {
     name: "any read that fails is taken for damage",
     file: "node/replication/replica.ts",
-    edits: [[
-      "if (isDamage(error)) return this.#onDamaged(failureOf(error));",
-      "if (isDamage(error) || what !== undefined) return this.#onDamaged(failureOf(error));",
-    ]],
+    edits: [["const isDamaged = isDamage(error);", "const isDamaged = error !== undefined;"]],
     seedsMax: 20,
     storm: "reads",
   },

@@ -156,6 +156,20 @@ export const TRANSACTION_MUTATIONS: readonly Mutation[] = [
     storm: "parts",
   },
   {
+    name: "a decision that the last replica cannot read is taken for none",
+    file: "node/transactions/transaction_leader.ts",
+    edits: [["if (known !== undefined || !intents.mayLack(key)) return known;", "return known;"]],
+    seedsMax: 1,
+    test: "tests/regression/damaged_row_of_the_last_replica_test.ts",
+  },
+  {
+    name: "an intent that the last replica cannot read is taken for done",
+    file: "node/transactions/participant.ts",
+    edits: [["if (known !== undefined || !intents.mayLack(key)) return known;", "return known;"]],
+    seedsMax: 1,
+    test: "tests/regression/damaged_row_of_the_last_replica_test.ts",
+  },
+  {
     name: "a decision is forgotten before its participants have made their changes",
     file: "node/transactions/transaction_leader.ts",
     edits: [[

@@ -35,6 +35,8 @@ Deno.test("checkLists: histories that have an order pass", () => {
     // At the same time: either order.
     [call(0, 3, [w("x", 1), w("y", 2)]), call(1, 2, [r("x"), r("y")])],
     [call(0, 3, [w("x", 1), r("x", 1), w("x", 2)]), call(4, 5, [r("x", 1, 2)])],
+    // Nobody has read it since: the longest list is what it saw itself, in its middle.
+    [call(0, 1, [w("x", 1), r("x", 1), w("x", 2)])],
     // Of unknown outcome: done or not.
     [call(0, Infinity, [w("x", 1)], { outcome: "info" }), call(1, 2, [r("x")])],
     [call(0, Infinity, [w("x", 1)], { outcome: "info" }), call(1, 2, [r("x", 1)])],
