@@ -10,7 +10,12 @@ import { byId } from "../state/member.ts";
 
 /** The placement function, as `placement.ts` has it. */
 export type Place = (
-  nodes: readonly { readonly id: NodeId; readonly weight: number; readonly zone: string }[],
+  nodes: readonly {
+    readonly id: NodeId;
+    readonly weight: number;
+    readonly zone: string;
+    readonly machine: string;
+  }[],
   partitionCount: number,
   replicationFactor: number,
 ) => NodeId[][];
@@ -57,7 +62,13 @@ export class TargetAssignment {
     const nodes = [...members.values()].filter((member) =>
       member.departure !== "leaving" &&
       (member.presence !== "down" || nowMs < member.downSinceMs + this.#repairDelayMs)
-    ).sort(byId).map(({ id, info }) => ({ id, weight: info.weight, zone: info.zone }));
+    ).sort(byId).map(({ id, info }) => ({
+      id,
+      weight: info.weight,
+      zone: info.zone,
+      // Workers of one machine are reached at one host, by ports of their own.
+      machine: info.host,
+    }));
     const key = JSON.stringify(nodes);
     // Without any node no target is better than the one before.
     if (key === this.#key || nodes.length === 0) return false;

@@ -8,9 +8,12 @@
  * first is the primary; primaries have a bound of their own. So a change of one node of N moves about
  * 1/N of the replicas.
  *
+ * Several nodes may be on one machine (`kv-node --workers`), and several machines in one zone.
+ *
  * Invariants: each partition has min(replicationFactor, nodes) distinct nodes; no zone has two replicas
- * of it while another zone has none; a node holds at most ceil(1.15 × its fair share) of all replicas,
- * and of primaries (except for the rare last resort, if nothing else keeps the two rules before).
+ * of it while another zone has none; no machine has two replicas of it while another one has none in a zone that may
+ * take one more; a node holds at most ceil(1.15 × its fair share) of all replicas,
+ * and of primaries (except for the rare last resort, if nothing else keeps the rules before).
  * The result does not depend on the order of `nodes`.
  *
  * Time: O(v log v) for v virtual nodes, then a few steps a replica.
@@ -37,6 +40,8 @@ export interface PlacementNode {
   readonly weight: number;
   /** Failure domain. */
   readonly zone: string;
+  /** Nodes of one machine die together. Default: a machine of its own. */
+  readonly machine?: string;
 }
 
 /** How many partitions an exchange looks through, so that a hopeless one ends. */
@@ -58,6 +63,16 @@ export function place(
   return table.map((holders) => holders.map((holder) => sorted[holder]?.id ?? ""));
 }
 
+/** Whether it matters on which machine a node of a zone is: some are together, and not all. */
+function shareMachines(nodes: readonly PlacementNode[]): boolean {
+  const machines = new Set(nodes.map(machineOf)).size;
+  return machines > 1 && machines < nodes.length;
+}
+
+function machineOf({ id, machine }: PlacementNode): string {
+  return machine ?? id;
+}
+
 /** A weight brought into the allowed range; what is no number counts as the usual weight. */
 function usableWeight(weight: number): number {
   if (Number.isNaN(weight)) return WEIGHT_DEFAULT;
@@ -70,6 +85,8 @@ class Placer {
   readonly #replicas: number;
   readonly #zoneOf: Int32Array;
   readonly #zoneSizes: Int32Array;
+  /** The machine of each node, by a number; undefined if zones alone keep replicas of a partition apart. */
+  readonly #machineOf: Int32Array | undefined;
   readonly #perZoneMax: readonly number[];
   readonly #replicasMax: Int32Array;
   readonly #primariesMax: Int32Array;
@@ -90,6 +107,7 @@ class Placer {
     this.#zoneOf = Int32Array.from(zoneOf);
     this.#zoneSizes = new Int32Array(zones.length);
     for (const zone of zoneOf) add(this.#zoneSizes, zone, 1);
+    this.#machineOf = machinesWithinZones(nodes);
 
     const shares = fairShares({ weights, zoneOf, replicas });
     this.#perZoneMax = shares.perZoneMax;
@@ -123,7 +141,15 @@ class Placer {
 
   #placeReplica(holders: number[], partition: number, start: number): void {
     const isPrimary = holders.length === 0;
-    let node = this.#walk(holders, start, (node) => this.#hasRoom(node, isPrimary));
+    let node: number | undefined;
+    if (!isPrimary && this.#machineOf !== undefined) {
+      const isApart = (node: number) => this.#isApart(holders, node);
+      node = this.#walk(holders, start, (node) => isApart(node) && this.#hasRoom(node, false));
+      if (node === undefined && this.#exchange(holders, partition)) return;
+      // Rather a machine that holds more than its share than one that holds the partition twice.
+      node ??= this.#walk(holders, start, isApart);
+    }
+    node ??= this.#walk(holders, start, (node) => this.#hasRoom(node, isPrimary));
     if (node === undefined && !isPrimary && this.#exchange(holders, partition)) return;
     if (isPrimary) {
       node ??= this.#walk(
@@ -163,6 +189,14 @@ class Placer {
   #zoneAdmits(holders: readonly number[], node: number): boolean {
     const max = this.#perZoneMax[holders.length] ?? 0;
     return this.#countInZone(holders, at(this.#zoneOf, node)) < max;
+  }
+
+  /** Whether none of these holders, but for one, is on the node's machine; always, if machines do not matter. */
+  #isApart(holders: readonly number[], node: number, except?: number): boolean {
+    const machines = this.#machineOf;
+    if (machines === undefined) return true;
+    const machine = at(machines, node);
+    return holders.every((holder) => holder === except || at(machines, holder) !== machine);
   }
 
   #hasRoom(node: number, asPrimary: boolean): boolean {
@@ -207,6 +241,7 @@ class Placer {
       for (let rank = 1; rank < others.length; rank++) {
         const giver = others[rank] ?? 0;
         if (holders.includes(giver) || !this.#zoneAdmits(holders, giver)) continue;
+        if (!this.#isApart(holders, giver)) continue;
         const taker = this.#findTaker(others, giver);
         if (taker === undefined) continue;
         others[rank] = taker;
@@ -226,6 +261,7 @@ class Placer {
       Math.min(at(this.#zoneSizes, giverZone), highest - 1);
     for (let node = 0; node < this.#zoneOf.length; node++) {
       if (!this.#hasRoom(node, false) || holders.includes(node)) continue;
+      if (!this.#isApart(holders, node, giver)) continue;
       const zone = at(this.#zoneOf, node);
       if (zone === giverZone) return node;
       if (giverMayGo && this.#countInZone(holders, zone) < highest) return node;
@@ -252,6 +288,19 @@ class Placer {
     }
     return runs;
   }
+}
+
+/** The machine of each node, by a number, if in some zone several nodes share one, and not all of them do. */
+function machinesWithinZones(nodes: readonly PlacementNode[]): Int32Array | undefined {
+  const zones = Map.groupBy(nodes, ({ zone }) => zone);
+  if (![...zones.values()].some(shareMachines)) return undefined;
+  const numbers = new Map<string, number>();
+  return Int32Array.from(nodes, (node) => {
+    const machine = machineOf(node);
+    const number = numbers.get(machine) ?? numbers.size;
+    numbers.set(machine, number);
+    return number;
+  });
 }
 
 /** Shares of all partitions as the most that a node may hold. */

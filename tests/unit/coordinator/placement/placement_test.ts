@@ -259,3 +259,75 @@ Deno.test("place: zones of unequal size keep to the bound by exchanging replicas
     });
   }
 });
+
+/** Machines with several workers each; the zone of a machine by its number. */
+function workersOf(
+  machines: readonly number[],
+  zoneOf: (machine: number) => string,
+  seed: number,
+): PlacementNode[] {
+  const random = new SeededRandom(seed);
+  return machines.flatMap((workers, machine) =>
+    Array.from({ length: workers }, () => ({
+      id: randomId(random),
+      weight: 1,
+      zone: zoneOf(machine),
+      machine: `m${machine}`,
+    }))
+  );
+}
+
+Deno.test("place: no machine holds a partition twice while another one that may take it does not hold it", () => {
+  const cases: [machines: number[], zoneOf: (machine: number) => string, replicas: number][] = [
+    // The default: a machine is a zone.
+    [[2, 2, 2], (machine) => `m${machine}`, 3],
+    [[4, 4], (machine) => `m${machine}`, 2],
+    // One rack, one zone of a cloud.
+    [[2, 2, 2], () => "rack", 3],
+    [[4, 4, 4, 4], () => "rack", 3],
+    [[8, 1, 1], () => "rack", 3],
+    [[3, 1, 2, 1], () => "rack", 2],
+    // Fewer racks than replicas.
+    [[2, 2, 2, 2], (machine) => `rack-${machine % 2}`, 3],
+    [[4, 1, 4, 1], (machine) => `rack-${machine % 2}`, 3],
+    [[1, 4, 2, 3, 1], (machine) => `rack-${machine % 2}`, 4],
+  ];
+  for (const [machines, zoneOf, replicas] of cases) {
+    for (let seed = 0; seed < 5; seed++) {
+      const nodes = workersOf(machines, zoneOf, seed);
+      const table = place(nodes, PARTITIONS, replicas);
+      const machineOf = new Map(nodes.map(({ id, machine }) => [id, machine]));
+      for (const holders of table) {
+        const held = holders.map((id) => machineOf.get(id));
+        assertEquals(new Set(held).size, replicas, `${machines} for ${replicas}: ${held}`);
+      }
+      if (machines.length > 1 && zoneOf(0) !== zoneOf(1)) checkTable(table, nodes, replicas);
+    }
+  }
+});
+
+Deno.test("place: with more replicas than machines, a machine holds a partition twice only if all hold it", () => {
+  for (const zoneOf of [() => "rack", (machine: number) => `m${machine}`]) {
+    const nodes = workersOf([2, 2], zoneOf, 1);
+    const machineOf = new Map(nodes.map(({ id, machine }) => [id, machine]));
+    for (const holders of place(nodes, PARTITIONS, 3)) {
+      assertEquals(new Set(holders.map((id) => machineOf.get(id))).size, 2);
+      assertEquals(new Set(holders).size, 3);
+    }
+  }
+});
+
+Deno.test("place: workers of equal machines get equal shares, within the bound", () => {
+  for (const zoneOf of [() => "rack", (machine: number) => `rack-${machine % 2}`]) {
+    const nodes = workersOf([2, 2, 2, 2], zoneOf, 3);
+    const table = place(nodes, PARTITIONS, 3);
+    const most = Math.ceil(BALANCE_BOUND * PARTITIONS * 3 / nodes.length);
+    for (const held of countBy(table.flat()).values()) assert(held <= most, String(held));
+  }
+});
+
+Deno.test("place: nodes that all share one machine are placed as if it did not matter", () => {
+  const nodes = workersOf([6], () => "rack", 4);
+  const alone = nodes.map(({ id, weight, zone }) => ({ id, weight, zone }));
+  assertEquals(place(nodes, PARTITIONS, 3), place(alone, PARTITIONS, 3));
+});
