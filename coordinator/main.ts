@@ -157,8 +157,7 @@ async function serve({ config, sources, logger }: CoordinatorRun): Promise<void>
           found,
           handle,
           admission,
-          logger("http"),
-          security?.identity,
+          { log: logger("http"), tls: security?.identity },
         );
       },
       origins: originRules(config),

@@ -22,7 +22,7 @@ import { type AnswerTrust, trustOf } from "../shared/discovery/answer_signature.
 import { discover } from "../shared/discovery/discovery.ts";
 import { readTextFileIfThere } from "../shared/platform/deno/file_text.ts";
 import { failureOf, isDamage, KvError } from "../shared/base/errors.ts";
-import { listenHttp } from "../shared/http/deno_http_server.ts";
+import { type HandleHttp, listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
 import { exitOnDefect, type Run, runProgram, untilTold } from "../shared/program/program.ts";
 import type { Logger } from "../shared/platform/logger.ts";
@@ -35,7 +35,7 @@ import { damagedFolders, DataFolder } from "./storage/leveldb/data_folder.ts";
 import { MemoryFolder } from "./storage/memory/memory_folder.ts";
 import type { NodeFolder } from "./node_folder.ts";
 import { startScriptThread } from "./resp/scripts/deno_script_thread.ts";
-import { NodeRuntime, type NodeRuntimeOptions } from "./node_runtime.ts";
+import { NodeRuntime, type NodeRuntimeOptions, type SharedFrontEnds } from "./node_runtime.ts";
 import { MemberTransport } from "../shared/platform/deno/deno_member_transport.ts";
 import type { SecurityDeps } from "../shared/security/members/file_security.ts";
 import type { NodeSecurity } from "./file_node_security.ts";
@@ -46,14 +46,41 @@ import {
   securityFolderOf,
 } from "../shared/platform/deno/folder_security.ts";
 import { whyExposed } from "../shared/program/server_settings.ts";
-import { NODE_PORTS_TRIED, NODE_PROGRAM, NODE_SETTINGS, peerAddresses } from "./settings.ts";
+import {
+  clientAddresses,
+  NODE_PORTS_TRIED,
+  NODE_PROGRAM,
+  type NODE_SETTINGS,
+  peerAddresses,
+} from "./settings.ts";
+import { parsePlace, settingsOfWorker, type WorkerPlace } from "./worker_settings.ts";
+import { WorkerLink } from "./workers/deno_worker_link.ts";
+import { refuseMachineFolder } from "./workers/file_machine_folder.ts";
+import { machineHealth } from "./workers/machine_health.ts";
+import type { Admission } from "../shared/admission/admission.ts";
+import type { ServerCertificate } from "../shared/platform/server_certificate.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
 
-async function main(run: NodeRun): Promise<void> {
+async function main(run: NodeRun): Promise<number | void> {
+  if (run.config.workers > 1 && run.config.worker === undefined) {
+    const { runMachine } = await import("./deno_machine.ts");
+    return await runMachine(run);
+  }
+  // Only a supervisor starts programs.
+  Deno.permissions.revokeSync({ name: "run" });
+  await runNode(run);
+}
+
+/** A node: one that is alone on its machine, or one of its workers. */
+async function runNode(given: NodeRun): Promise<void> {
   exitOnDefect(NODE_PROGRAM.name);
+  const place = given.config.worker === undefined ? undefined : parsePlace(given.config.worker);
+  const run = place === undefined ? given : asWorker(given, place);
+  const link = place === undefined ? undefined : new WorkerLink();
   const { config, logger } = run;
   keepFilesPrivate(logger("storage"));
+  if (config.data !== undefined) await refuseMachineFolder(config.data);
   const [clock, random] = [new DenoClock(), new SystemRandom()];
   if (config.recoverAdmin && config.data !== undefined) {
     const deps = { clock, random, log: logger("security") };
@@ -84,8 +111,15 @@ async function main(run: NodeRun): Promise<void> {
   };
   const member = security?.member;
   identity = member?.identity;
-  const told = untilTold(config.endWithInput);
-  const ended = Promise.race([told, untilToldToLeave()]);
+  const told = Promise.race([
+    untilTold(config.endWithInput, (bytes) => link?.onInput(bytes)),
+    ...(link === undefined ? [] : [link.stop]),
+  ]);
+  const leaving = Promise.race([
+    untilToldToLeave(),
+    ...(link === undefined ? [] : [link.leave]),
+  ]);
+  const ended = Promise.race([told, leaving]);
   let dataPath = config.data;
   const periods = new CertificatePeriods();
   const processMetrics = new ProcessMetrics(clock, new DenoProcessFacts());
@@ -98,6 +132,7 @@ async function main(run: NodeRun): Promise<void> {
           return new MemoryFolder(deps.clock, deps.random, security?.member?.node);
         }
         const path = dataPath = config.data ?? `.kv-node-${port}`;
+        await refuseMachineFolder(path);
         if (security === undefined) await refuseUnsecured(path, `with ${howToSecure(config)}`);
         const folder = await DataFolder.open(path, {
           random: deps.random,
@@ -122,8 +157,9 @@ async function main(run: NodeRun): Promise<void> {
         const found = httpAddresses(config, tcpPort, NODE_PORTS_TRIED);
         return found.length === 0
           ? undefined
-          : listenHttp(found, handle, admission, logger("http"), security?.tls);
+          : listenHttp(found, handle, admission, { log: logger("http"), tls: security?.tls });
       },
+      shared: place && link && sharedFrontEnds(run, place, link, security?.tls),
       origins: originRules(config),
       slowRequestMs: config.slowRequestMs,
       process: {
@@ -152,9 +188,14 @@ async function main(run: NodeRun): Promise<void> {
       cluster,
     });
   const log = logger("node");
-  let runtime = await start(addresses(config.host, config.port, run.sources.port));
+  let runtime = await start(clientAddresses(config, run.sources.port !== "default"));
   keepOnly(filesOf(dataPath), log);
-  console.log(readyLine(config.host, runtime));
+  if (link === undefined) console.log(readyLine(config.host, runtime));
+  else {
+    const { address: { port }, httpPort } = runtime;
+    await link.report({ report: "ready", port, http: httpPort });
+    link.reportHealth(() => runtime.health());
+  }
 
   let end = await Promise.race([ended, runtime.failed]);
   while (end instanceof KvError && isDamage(end)) {
@@ -174,6 +215,7 @@ async function main(run: NodeRun): Promise<void> {
     log.info(`${end}: leaving the cluster for good; what is held here is moved to others first`);
     // Leaving may take long: a signal to stop still counts.
     if (await runtime.leave(told)) {
+      await link?.report({ report: "left" });
       log.info("left the cluster");
       return;
     }
@@ -265,10 +307,37 @@ function readyLine(host: string, { address: { port }, httpPort }: NodeRuntime): 
   return `${NODE_PROGRAM.name} ${address} http=${httpPort} pid=${Deno.pid}`;
 }
 
-/** Where to listen: the port that was asked for, or the first free one from the default on. */
-function addresses(host: string, port: number, source: Source): Address[] {
-  const count = source === "default" ? NODE_PORTS_TRIED + 1 : 1;
-  return Array.from({ length: count }, (_, i) => ({ host, port: port + i }));
+/** The run of a worker: as that of a node which was told its ports and its folder. */
+function asWorker(run: NodeRun, place: WorkerPlace): NodeRun {
+  const sources = { ...run.sources, port: "flag" } as const;
+  return { ...run, config: settingsOfWorker(run.config, place), sources };
+}
+
+/** What a worker serves together with the others of its machine. */
+function sharedFrontEnds(
+  { config, logger }: NodeRun,
+  { number, port, httpPort }: WorkerPlace,
+  link: WorkerLink,
+  tls: ServerCertificate | undefined,
+): SharedFrontEnds {
+  const { host, workers } = config;
+  return {
+    listen: { host, port },
+    worker: number,
+    workers,
+    ...(httpPort === "off" ? {} : {
+      openHttp: (handle: HandleHttp, admission: Admission) =>
+        listenHttp([{ host, port: httpPort }], handle, admission, {
+          log: logger("http"),
+          tls,
+          shared: true,
+        }),
+    }),
+    health: (own) => machineHealth(own, number, link.workers),
+    whyNoMetrics:
+      `port ${httpPort} is shared by ${workers} workers, and each has metrics of its own: ask their own HTTP ports ` +
+      "(kv-client list-nodes shows them)",
+  };
 }
 
 function clusterOf(

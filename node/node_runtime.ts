@@ -30,10 +30,11 @@ import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
+import type { HttpSite } from "../shared/http/endpoints/endpoint.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
-import { problemResponse } from "../shared/http/protocol/problem.ts";
+import { HttpProblem, problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
 import type { AccessControl } from "../shared/security/access_control.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
@@ -94,6 +95,21 @@ export interface SecuredNode {
   listen(clientPort: number): readonly Address[];
 }
 
+/** What a node shares with the other workers of its machine (`node/workers/`). */
+export interface SharedFrontEnds {
+  /** The port of all of them. */
+  readonly listen: Address;
+  /** Opens the HTTP port of all of them. Absent: no HTTP. */
+  openHttp?(handle: HandleHttp, admission: Admission): HttpServer;
+  /** The health of the machine, given that of this worker. */
+  health(own: HealthReport): HealthReport;
+  /** Why the machine as a whole has no metrics, and where those of each worker are. */
+  readonly whyNoMetrics: string;
+  /** For `stats`. */
+  readonly worker: number;
+  readonly workers: number;
+}
+
 /** What a node is told. */
 export interface NodeRuntimeOptions {
   /** Where to listen: the first that is free. */
@@ -116,6 +132,8 @@ export interface NodeRuntimeOptions {
   readonly limits?: RequestLimits | undefined;
   /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
   openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
+  /** Ports that other workers of this machine serve as well. Absent: it is alone. */
+  readonly shared?: SharedFrontEnds | undefined;
   /** Bounds on what comes from outside. Default: those of `shared/limits/admission.ts`. */
   readonly admission?: AdmissionOptions | undefined;
   /** Which web pages may use it. Default: none. */
@@ -150,13 +168,16 @@ export class NodeRuntime {
   readonly failed: Promise<KvError>;
   readonly #deps: NodeRuntimeDeps;
   readonly #log: Logger;
-  readonly #listener: Listener;
-  readonly #peerListener: Listener | undefined;
+  /** For clients, and for other members if the cluster is secured. */
+  readonly #listeners: readonly Listener[];
+  readonly #peerPort: number | undefined;
   readonly #membership: NodeMembership | undefined;
   /** Of a secured process. */
   readonly #access: AccessControl | undefined;
-  readonly #http: HttpServer | undefined;
+  readonly #http: readonly HttpServer[];
   readonly #frontEnd: HttpFrontEnd;
+  /** Answers at the port that is shared: as the machine. */
+  readonly #machineFrontEnd: HttpFrontEnd | undefined;
   readonly #requestMetrics: RequestMetrics;
   readonly #process: ProcessSite | undefined;
   readonly #folder: NodeFolder;
@@ -193,24 +214,29 @@ export class NodeRuntime {
     };
     const onStream = (stream: Stream) => accept(stream);
     const listener = await listenOnFirstFree(deps.transport, options.listen, onStream);
-    let peerListener: Listener | undefined;
+    const listeners: Listener[] = [listener];
+    let peerPort: number | undefined;
     let folder: NodeFolder | undefined;
-    let http: HttpServer | undefined;
+    const http: HttpServer[] = [];
     let handle: HandleHttp = () =>
       Promise.resolve(problemResponse(new KvError("unavailable", "this node is starting")));
-    const { secured } = options;
+    const { secured, shared } = options;
+    let runtime: NodeRuntime;
     // What goes between members.
     const transport = secured?.transport ?? deps.transport;
     try {
       if (secured !== undefined) {
         const addresses = secured.listen(listener.address.port);
-        peerListener = await listenOnFirstFree(secured.transport, addresses, onStream);
+        const peerListener = await listenOnFirstFree(secured.transport, addresses, onStream);
+        listeners.push(peerListener);
+        peerPort = peerListener.address.port;
       }
-      http = options.openHttp?.(
+      const ownHttp = options.openHttp?.(
         listener.address.port,
         (request, account) => handle(request, account),
         admission,
       );
+      if (ownHttp !== undefined) http.push(ownHttp);
       const { cluster } = options;
       const standalone = "standalone" in cluster;
       const log = deps.logger("storage");
@@ -246,10 +272,10 @@ export class NodeRuntime {
           clientSessionsMax: options.clientSessionsMax,
         },
       );
-      const runtime = new NodeRuntime(
+      runtime = new NodeRuntime(
         { ...deps, transport },
         options,
-        { listener, peerListener, http, admission },
+        { listeners, peerPort, http, admission },
         folder,
         node,
       );
@@ -257,12 +283,27 @@ export class NodeRuntime {
       accept = (stream) => runtime.server.accept(stream);
       for (const stream of early.splice(0)) accept(stream);
       runtime.#begin(options);
-      return runtime;
     } catch (error) {
-      await Promise.all([listener.close(), peerListener?.close()]);
-      await http?.close(0);
+      await Promise.all(listeners.map((one) => one.close()));
+      await Promise.all(http.map((one) => one.close(0)));
       for (const stream of early) stream.close();
       await folder?.close();
+      throw error;
+    }
+    if (shared === undefined) return runtime;
+    // Last: until now the other workers have served who came.
+    try {
+      listeners.push(await deps.transport.listen(shared.listen, onStream, { shared: true }));
+      const machine = runtime.#machineFrontEnd;
+      const machineHttp = shared.openHttp?.(
+        (request, account) =>
+          machine?.handle(request, account) ?? runtime.#frontEnd.handle(request, account),
+        admission,
+      );
+      if (machineHttp !== undefined) http.push(machineHttp);
+      return runtime;
+    } catch (error) {
+      await runtime.close();
       throw error;
     }
   }
@@ -270,10 +311,11 @@ export class NodeRuntime {
   private constructor(
     deps: NodeRuntimeDeps,
     options: NodeRuntimeOptions,
-    { listener, peerListener, http, admission }: {
-      listener: Listener;
-      peerListener: Listener | undefined;
-      http: HttpServer | undefined;
+    { listeners, peerPort, http, admission }: {
+      /** That for clients first. Further ones may be added until the node has begun. */
+      listeners: readonly Listener[];
+      peerPort: number | undefined;
+      http: readonly HttpServer[];
       admission: Admission;
     },
     folder: NodeFolder,
@@ -282,12 +324,14 @@ export class NodeRuntime {
     this.admission = admission;
     this.#deps = deps;
     this.#log = deps.logger("node");
-    this.#listener = listener;
-    this.#peerListener = peerListener;
+    const [listener] = listeners;
+    invariant(listener !== undefined, "a node listens");
+    this.#listeners = listeners;
+    this.#peerPort = peerPort;
     this.#membership = options.secured?.membership;
     this.#access = options.security?.access ?? options.secured?.access;
     this.#http = http;
-    this.httpPort = http?.address.port ?? 0;
+    this.httpPort = http[0]?.address.port ?? 0;
     this.#folder = folder;
     this.address = listener.address;
     this.node = node;
@@ -333,10 +377,23 @@ export class NodeRuntime {
         ...(options.secured === undefined || this.#heartbeats === undefined
           ? {}
           : { refused_acknowledgements: this.#heartbeats.refused }),
+        ...(options.shared === undefined ? {} : {
+          worker: options.shared.worker,
+          workers: options.shared.workers,
+        }),
       }),
     });
     node.askUsage = (done) => this.server.askUsage(done);
-    this.#frontEnd = this.#makeFrontEnd(options, admission);
+    const site = this.#httpSite(options, admission);
+    this.#frontEnd = this.#makeFrontEnd(options, site);
+    const { shared } = options;
+    this.#machineFrontEnd = shared && this.#makeFrontEnd(options, {
+      ...site,
+      health: () => shared.health(this.health()),
+      metrics: () => {
+        throw new HttpProblem(404, "bad_request", shared.whyNoMetrics);
+      },
+    });
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     if ("standalone" in options.cluster) return;
     this.#mapKeeper = new MapKeeper({ clock, log: deps.logger("storage") }, {
@@ -354,14 +411,15 @@ export class NodeRuntime {
       role: "node",
       id: this.#folder.nodeId,
       cluster: this.#folder.clusterId ?? "",
-      health: this.#health(),
+      health: this.health(),
     });
     set.set("kv_node_registered", this.up);
-    this.server.collect(set, this.#frontEnd.underWay);
+    this.server.collect(set, this.#frontEnd.underWay + (this.#machineFrontEnd?.underWay ?? 0));
     return set;
   }
 
-  #health(): HealthReport {
+  /** How it is. */
+  health(): HealthReport {
     const report = this.node.health(this.up, this.#session?.refusal);
     return this.#access === undefined ? report : withAudit(report, this.#access.auditFailure);
   }
@@ -382,7 +440,7 @@ export class NodeRuntime {
    */
   async stop(drainTimeoutMs: number): Promise<void> {
     const session = this.#session;
-    this.#http?.retire();
+    for (const http of this.#http) http.retire();
     if (session?.up && drainTimeoutMs > 0) {
       session.leave(true);
       const end = await Promise.race([
@@ -422,12 +480,13 @@ export class NodeRuntime {
    */
   async close(): Promise<void> {
     // Before anybody is asked to go, who would come again at once.
-    await Promise.all([this.#listener.close(), this.#peerListener?.close()]);
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
     this.#membership?.stop();
-    this.#http?.retire();
+    for (const http of this.#http) http.retire();
     this.#frontEnd.endStreams();
+    this.#machineFrontEnd?.endStreams();
     // No answer of the HTTP front end comes later than the node can give it.
-    const httpClosed = this.#http?.close(STOP_GRACE_MS);
+    const httpClosed = Promise.all(this.#http.map((http) => http.close(STOP_GRACE_MS)));
     const left = await this.server.drain();
     if (left > 0) this.#log.warn("clients that did not end are cut off", { connections: left });
     await httpClosed;
@@ -578,14 +637,23 @@ export class NodeRuntime {
     this.#coordinators.keep(map.coordinators ?? []);
   }
 
-  #makeFrontEnd(options: NodeRuntimeOptions, admission: Admission): HttpFrontEnd {
+  #makeFrontEnd(options: NodeRuntimeOptions, site: HttpSite): HttpFrontEnd {
     const { clock, random, logger } = this.#deps;
-    const limits = options.limits ?? DEFAULT_LIMITS;
+    const deps = { clock, random, log: logger("http"), work: this.node.work };
+    return new HttpFrontEnd(
+      { ...deps, metrics: this.#requestMetrics },
+      site,
+      options.origins ?? NO_ORIGINS,
+    );
+  }
+
+  #httpSite(options: NodeRuntimeOptions, admission: Admission): HttpSite {
+    const { clock } = this.#deps;
     const watch = new ClusterWatch(clock, {
       secured: (options.security ?? options.secured) !== undefined,
       self: this.node.nodeId,
       map: () => this.node.map(),
-      health: () => this.#health(),
+      health: () => this.health(),
       own: () => metricDocument(this.metrics()),
       ask: (node, message, timeoutMs, done) => this.#router.request(node, message, timeoutMs, done),
       coordinator: () => undefined,
@@ -594,10 +662,9 @@ export class NodeRuntime {
         : (address, message, timeoutMs, done) =>
           this.#coordinators.client(address).request(message, timeoutMs, done),
     });
-    const deps = { clock, random, log: logger("http"), work: this.node.work };
-    return new HttpFrontEnd({ ...deps, metrics: this.#requestMetrics }, {
-      limits,
-      health: () => this.#health(),
+    return {
+      limits: options.limits ?? DEFAULT_LIMITS,
+      health: () => this.health(),
       metrics: () => this.metrics(),
       snapshot: () => watch.snapshot(),
       database: this.server.database,
@@ -611,7 +678,7 @@ export class NodeRuntime {
       },
       requests: admission.requests,
       access: this.#access,
-    }, options.origins ?? NO_ORIGINS);
+    };
   }
 
   #makeHeartbeats(secured: boolean): HeartbeatSender {
@@ -647,7 +714,7 @@ export class NodeRuntime {
           instance: this.#instance,
           incarnation: folder.incarnation,
           ...this.#advertised(options),
-          peerPort: this.#peerListener?.address.port,
+          peerPort: this.#peerPort,
           httpPort: this.httpPort,
           weight: options.weight,
           memory: options.memory,

@@ -15,10 +15,12 @@ import {
   NAME_CHARACTERS_MAX,
   PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
+  WORKERS_MAX,
 } from "../shared/limits/cluster.ts";
 import { DRAIN_TIMEOUT_MS } from "../shared/limits/membership.ts";
 import { RECORD_CACHE_BYTES_DEFAULT } from "../shared/limits/storage.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../shared/limits/wire.ts";
+import { whyNoWorkers } from "./worker_settings.ts";
 import { isWildcard } from "../shared/platform/network_interface.ts";
 import {
   bytes,
@@ -116,6 +118,21 @@ export const NODE_SETTINGS = {
     max: 100,
     default: 1,
   }),
+  workers: integer({
+    help:
+      "How many processes of this machine serve, so that all of its cores have work. Each is a node of the cluster, " +
+      "with a folder worker-N in the data folder; all share the ports, and each has ports of its own besides: those " +
+      "plus its number. One that dies is started again. Memory for the cache is divided among them. Linux only.",
+    min: 1,
+    max: WORKERS_MAX,
+    default: 1,
+  }),
+  worker: optionalText({
+    help:
+      "Given by kv-node --workers to each of the processes that it starts: its number, and the ports that all of them " +
+      "share. Not for people.",
+    placeholder: "N:PORT:HTTP-PORT",
+  }),
   standalone: flag({ help: "Be a cluster of one node, without a coordinator." }),
   secure: flag({
     help:
@@ -179,15 +196,25 @@ export const NODE_PROGRAM: Program<typeof NODE_SETTINGS> = {
     "Signals: SIGTERM and SIGINT hand this node's partitions over to the other replicas and stop; its",
     "data stays, and it takes its place again when it is started again. A second one stops at once.",
     "SIGUSR1 leaves the cluster for good: everything is moved to other nodes first, however long that",
-    "takes.",
+    "takes. With --workers, all of this is for the machine; sent to one worker, it is for that one.",
     "",
     "Examples:",
     "  kv-node --standalone                        one node, no coordinator, 127.0.0.1:8081",
     "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1 --data /var/lib/kv/node --join token.txt",
     "  kv-node 10.0.0.7 8081 --coordinator 10.0.0.1 --insecure      on a network that you trust",
     "  kv-node 8083 --data /var/lib/kv/node --zone rack-2",
+    "  kv-node 10.0.0.7 --coordinator 10.0.0.1 --data /var/lib/kv/node --workers 4 --insecure",
   ],
 };
+
+/** Where to listen: the port that was asked for, or the first free one from the default on. */
+export function clientAddresses(
+  { host, port }: Pick<NodeSettings, "host" | "port">,
+  isPortGiven: boolean,
+): Address[] {
+  const count = isPortGiven ? 1 : NODE_PORTS_TRIED + 1;
+  return Array.from({ length: count }, (_, i) => ({ host, port: port + i }));
+}
 
 /** The port for members is higher than that for clients by this much. */
 const PEER_PORT_DISTANCE = 10_000;
@@ -233,6 +260,8 @@ function whyWrong(values: NodeSettings): string | undefined {
   if (values.recoverAdmin && values.data === undefined) {
     return "--recover-admin needs the --data folder of the node";
   }
+  const noWorkers = whyNoWorkers(values);
+  if (noWorkers !== undefined) return noWorkers;
   const wrongJoin = values.join === undefined ? undefined : whyNoJoin(values);
   if (wrongJoin !== undefined) return wrongJoin;
   if (values.secure && values.insecure) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { WORKER_PERMISSIONS } from "../node/workers/worker_permissions.ts";
 
 /** One of the programs. */
 export interface ProgramSpec {
@@ -15,9 +16,6 @@ export interface ProgramSpec {
   /** Whether it loads the native addon of `classic-level`. */
   readonly hasAddon: boolean;
 }
-
-/** Read by the loader of the native addon. */
-const ADDON_ENV = "PREBUILDS_ONLY,ELECTRON_RUN_AS_NODE,LIBC,ARM_VERSION,npm_config_*";
 
 /** One path and not all of them: servers narrow it to their own files (`shared/program/deno_permissions.ts`). */
 const FILES: readonly string[] = ["--allow-read=/", "--allow-write=/"];
@@ -40,15 +38,8 @@ export const COORDINATOR: ProgramSpec = {
 export const NODE: ProgramSpec = {
   name: "kv-node",
   entry: "node/main.ts",
-  permissions: [
-    "--allow-net",
-    ...FILES,
-    // For the addon, whose place depends on how the program was made. It is given up when it is loaded.
-    "--allow-ffi=/",
-    `--allow-env=KV_*,${ADDON_ENV}`,
-    // For the networks of discovery, and for the mask of the modes of new files, which has no permission of its own.
-    "--allow-sys",
-  ],
+  // With --workers it starts itself again; without, it gives that up before anything else.
+  permissions: [...WORKER_PERMISSIONS, "--allow-run"],
   hasAddon: true,
 };
 

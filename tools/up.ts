@@ -8,7 +8,7 @@
  * With `--secure` the cluster is secured: its nodes join by a token that is made for them, and what to type next is
  * printed.
  *
- *     deno task up [--nodes 3] [--coordinators 1] [--base-port 8080] [--data .kv] [--secure] …
+ *     deno task up [--nodes 3] [--workers 1] [--coordinators 1] [--base-port 8080] [--data .kv] [--secure] …
  *
  * Invariant: whatever happens after the first child was started, all children are gone at the end, even if this
  * process is killed: each watches a pipe that closes with it.
@@ -18,7 +18,11 @@
 import { minInSyncDefault } from "../shared/cluster/cluster_settings.ts";
 import type { Program, Values } from "../shared/program/config.ts";
 import { KvError } from "../shared/base/errors.ts";
-import { REPLICATION_FACTOR_DEFAULT, REPLICATION_FACTOR_MAX } from "../shared/limits/cluster.ts";
+import {
+  REPLICATION_FACTOR_DEFAULT,
+  REPLICATION_FACTOR_MAX,
+  WORKERS_MAX,
+} from "../shared/limits/cluster.ts";
 import { COORDINATORS_CHANGE_MS, COORDINATORS_MAX } from "../shared/limits/membership.ts";
 import { keepOnly } from "../shared/program/deno_permissions.ts";
 import { type Run, runProgram } from "../shared/program/program.ts";
@@ -26,6 +30,7 @@ import { printError } from "../shared/program/terminal.ts";
 import { choice, flag, integer, text } from "../shared/program/setting.ts";
 import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { type Address, formatAddress } from "../shared/platform/transport.ts";
+import { workerFolder } from "../node/worker_settings.ts";
 import { findLaunchers, untilOneEnds } from "./package/launchers.ts";
 import { fetchMap, whatIsMissing } from "./cluster_state.ts";
 import { askJson, type ProbeLogin } from "./json_probe.ts";
@@ -34,6 +39,12 @@ import { howEnded, ServerProcess } from "./server_process.ts";
 
 const UP_SETTINGS = {
   nodes: integer({ help: "How many nodes.", default: 3, min: 1, max: 100 }),
+  workers: integer({
+    help: "How many workers each node has; see kv-node --workers.",
+    default: 1,
+    min: 1,
+    max: WORKERS_MAX,
+  }),
   coordinators: integer({
     help: "How many coordinators. A cluster that has more of them already keeps them.",
     default: 1,
@@ -176,7 +187,7 @@ class LocalCluster {
 
   /** Starts everything, and prints each ready line. @throws {KvError} if a child does not start */
   async start(): Promise<void> {
-    const { nodes, basePort, data, replicationFactor, storage, secure } = this.#settings;
+    const { nodes, workers, basePort, data, replicationFactor, storage, secure } = this.#settings;
     if (secure && storage === "memory") {
       throw new KvError("bad_config", "--secure needs --storage leveldb; leave --storage out");
     }
@@ -191,7 +202,7 @@ class LocalCluster {
       `--replication-factor=${replicationFactor}`,
       // If one node was asked for, one replica is what was asked for.
       `--min-in-sync=${Math.min(nodes, minInSyncDefault(replicationFactor))}`,
-      `--expect-nodes=${nodes}`,
+      `--expect-nodes=${nodes * workers}`,
       ...(secure ? ["--secure"] : []),
     ]);
     this.#coordinators.push(this.#coordinator);
@@ -201,16 +212,25 @@ class LocalCluster {
     await this.#startStandbys(coordinatorFolder);
     const coordinator = this.#coordinators.map(formatAddress).join(",");
     for (let i = 1; i <= nodes && !this.#stopping; i++) {
-      const token = await this.#joinToken(`${data}/node-${i}`);
+      const folder = `${data}/node-${i}`;
+      const token = await this.#joinToken(workers === 1 ? folder : workerFolder(folder, workers));
       const node = await this.#startServer(NODE, `node-${i}`, [
         "--host=127.0.0.1",
-        `--port=${basePort === 0 ? 0 : basePort + i}`,
+        `--port=${basePort === 0 ? 0 : this.#portOf(i)}`,
         `--coordinator=${coordinator}`,
         `--storage=${storage}`,
-        `--data=${data}/node-${i}`,
+        `--data=${folder}`,
+        // On one machine, each node stands for a machine of its own.
+        ...(workers === 1 ? [] : [`--workers=${workers}`, `--zone=node-${i}`]),
       ], token === undefined ? {} : { KV_JOIN: token });
       this.#nodes.push(node);
     }
+  }
+
+  /** The port of the n-th process after the coordinator; the workers of a node have those behind its own. */
+  #portOf(index: number): number {
+    const { basePort, workers } = this.#settings;
+    return basePort + 1 + (index - 1) * (workers === 1 ? 1 : workers + 1);
   }
 
   /** The further coordinators, with folders beside that of the first one, and ports behind those of the nodes. */
@@ -227,7 +247,7 @@ class LocalCluster {
       const token = secure && isNew ? await this.#joinToken(folder, "coordinator") : undefined;
       const standby = await this.#startServer(COORDINATOR, `coordinator-${i}`, [
         "--host=127.0.0.1",
-        `--port=${basePort === 0 ? 0 : basePort + nodes + i - 1}`,
+        `--port=${basePort === 0 ? 0 : this.#portOf(nodes + i - 1)}`,
         "--heartbeat-port=0",
         "--discovery=off",
         `--id=c${i}`,
@@ -348,7 +368,7 @@ class LocalCluster {
         throw new KvError("unavailable", "a process died before the cluster was whole (see above)");
       }
       const missing = await fetchMap(coordinator, this.#credentials?.login)
-        .then((map) => whatIsMissing(map, this.#settings.nodes))
+        .then((map) => whatIsMissing(map, this.#settings.nodes * this.#settings.workers))
         .catch((error) => `the coordinator does not answer (${error.message})`);
       if (missing === undefined) return;
       if (performance.now() > tellMs) {

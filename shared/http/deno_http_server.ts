@@ -19,11 +19,11 @@ import { acceptAll } from "../platform/deno/deno_accept.ts";
 import {
   type AcceptedConnection,
   type ConnectionListener,
+  type ListenOptions,
   listenTcp,
   sendAtOnce,
 } from "../platform/deno/deno_listen.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { ServerCertificate } from "../platform/server_certificate.ts";
 import type { Address } from "../platform/transport.ts";
 import type { HttpCaller } from "./protocol/body.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
@@ -46,8 +46,7 @@ export type ListenHttp = (
   addresses: readonly Address[],
   handle: HandleHttp,
   admission: Admission,
-  log?: Logger,
-  tls?: ServerCertificate,
+  options?: ListenOptions,
 ) => HttpServer;
 
 const STOPPING = new HttpProblem(503, "unavailable", "this process is stopping; ask another one", {
@@ -90,12 +89,13 @@ class BreakOff {
 }
 
 /** @throws {KvError} `address_in_use` if no address is free; `bad_config` */
-export const listenHttp: ListenHttp = (addresses, handle, admission, log, tls) => {
+export const listenHttp: ListenHttp = (addresses, handle, admission, options = {}) => {
+  const { log } = options;
   const serve = platformServe();
   let inUse: KvError | undefined;
   for (const { host, port } of addresses) {
     try {
-      const listener = listenTcp(host.replace(/^\[|\]$/g, ""), port, tls, log);
+      const listener = listenTcp(host.replace(/^\[|\]$/g, ""), port, options);
       return new FrontEnd(listener, host, { serve, handle, admission, log });
     } catch (cause) {
       if (!(cause instanceof Deno.errors.AddrInUse)) {

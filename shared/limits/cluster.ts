@@ -1,9 +1,10 @@
 /**
- * The shape of a cluster: partitions, nodes, their placement, and the size of the cluster map.
+ * The shape of a cluster: partitions, nodes, their placement, the size of the cluster map, and the workers of one machine.
  *
  * @module
  */
 import { invariant } from "../base/errors.ts";
+import { KIB, MIB } from "../base/units.ts";
 
 export const PARTITIONS_DEFAULT = 256;
 export const PARTITIONS_MAX = 65_536;
@@ -66,3 +67,35 @@ export function mapBytesMax(partitionCount: number, replicationFactor: number): 
 }
 
 invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual node");
+
+/** Workers of one machine; each is a process, and a node of the cluster. */
+export const WORKERS_MAX = 64;
+/** Before a worker that ended is started again, doubling from the first to the second with each failure in a row. */
+export const WORKER_RESTART_MS = 250;
+export const WORKER_RESTART_MS_MAX = 30_000;
+/** A worker that has served for this long has no failures in a row any more. */
+export const WORKER_STEADY_MS = 60_000;
+/** If no worker runs, and each has failed so often in a row, the machine's supervisor ends. About 8 seconds. */
+export const WORKER_FAILURES_MAX = 5;
+/** How often a worker tells its health, and after which silence it counts as one that does not answer. */
+export const WORKER_REPORT_MS = 1_000;
+export const WORKER_SILENT_MS = 15_000;
+/** Reasons that a worker tells, and the length of each. */
+export const WORKER_REASONS_MAX = 8;
+export const WORKER_REASON_CHARACTERS_MAX = 250;
+/** A line between supervisor and worker; a longer one is cut. */
+export const WORKER_LINE_CHARACTERS_MAX = 1 * MIB;
+/** A line of a worker's log, or of its last words; a longer one is cut. */
+export const WORKER_LOG_LINE_CHARACTERS_MAX = 64 * KIB;
+
+invariant(
+  // JSON may write a character with six.
+  WORKERS_MAX * WORKER_REASONS_MAX * (6 * WORKER_REASON_CHARACTERS_MAX + 16) <
+    WORKER_LINE_CHARACTERS_MAX,
+  "what all workers tell fits into one line",
+);
+invariant(
+  WORKER_RESTART_MS < WORKER_RESTART_MS_MAX && WORKER_RESTART_MS_MAX < WORKER_STEADY_MS,
+  "pauses before restarts grow, and are shorter than the time after which a worker counts as steady",
+);
+invariant(3 * WORKER_REPORT_MS < WORKER_SILENT_MS, "a few late reports are no silence");

@@ -85,6 +85,15 @@ export interface DatagramSocket {
   close(): void;
 }
 
+/** How to listen. */
+export interface ListenerOptions {
+  /**
+   * Other processes of the same user may listen on the same port if they set this too; each connection goes to one of
+   * them. Default false. A transport that cannot do it listens alone.
+   */
+  readonly shared?: boolean;
+}
+
 /** How to bind a socket. */
 export interface DatagramOptions {
   /**
@@ -97,7 +106,11 @@ export interface DatagramOptions {
 /** The means to reach other processes. */
 export interface Transport {
   /** @throws {KvError} `address_in_use`, or `unavailable` if the address cannot be bound. */
-  listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener>;
+  listen(
+    address: Address,
+    onStream: (stream: Stream) => void,
+    options?: ListenerOptions,
+  ): Promise<Listener>;
   /**
    * Opens a stream; exactly one of the two callbacks is called, later. Gives up after `timeoutMs`.
    * Returns a function that abandons the attempt (then neither is called).

@@ -11,6 +11,7 @@ import { configureSync, getLogger } from "@logtape/logtape";
 import { jsonLine, LOG_LEVELS, type LogLevel, textLine } from "./log_format.ts";
 import type { Logger } from "../platform/logger.ts";
 import { choice } from "./setting.ts";
+import { escapeControls } from "./terminal.ts";
 
 /** The settings that every program has. */
 export const LOG_SETTINGS = {
@@ -42,6 +43,8 @@ const FLUSH_TIMEOUT_MS = 500;
 export interface Log {
   /** The log of one part of the program, such as `replica`. */
   logger(category: string): Logger;
+  /** Writes a line as it is, in its turn. */
+  logLine(line: string): void;
   /** Waits until what was logged is written, or the reader is too slow. */
   flush(): Promise<void>;
 }
@@ -78,7 +81,11 @@ export function startLog(
       { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "warning" },
     ],
   });
-  return { logger: categoryLogger, flush: () => lines.flush() };
+  return {
+    logger: categoryLogger,
+    logLine: (line) => lines.push(output.isTerminal() ? escapeControls(line) : line),
+    flush: () => lines.flush(),
+  };
 }
 
 function categoryLogger(category: string): Logger {

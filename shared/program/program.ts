@@ -22,6 +22,8 @@ export const EXIT_BAD_CONFIG = 2;
 /** A mistake of ours: the state of the process is not reliable (`EX_SOFTWARE` of sysexits.h). */
 export const EXIT_DEFECT = 70;
 
+const INPUT_BUFFER_BYTES = 4_096;
+
 /** A program's own settings and those that every program has. */
 export type WithLogSettings<S extends Settings> = S & typeof LOG_SETTINGS;
 
@@ -36,6 +38,8 @@ export interface Run<S extends Settings> {
   readonly restFlags: ReadonlyMap<string, string>;
   /** The log of one part of the program, such as `replica`. */
   logger(category: string): Logger;
+  /** Writes a line into the log as it is: one that another process of the program has written. */
+  logLine(line: string): void;
 }
 
 /**
@@ -88,7 +92,8 @@ async function runLoaded<S extends Settings>(
   const { logLevel, logFormat }: Values<typeof LOG_SETTINGS> = values;
   session.debug = logLevel === "debug";
   const log = session.log = startLog({ logLevel, logFormat });
-  return await main({ config: values, sources, rest, restFlags, logger: log.logger }) ?? 0;
+  const { logger, logLine } = log;
+  return await main({ config: values, sources, rest, restFlags, logger, logLine }) ?? 0;
 }
 
 /** Reports on standard error what went wrong. @returns the exit code */
@@ -124,10 +129,14 @@ export function exitOnDefect(name: string): void {
  * ends the process at once, with the shell's exit code.
  *
  * @param withInput whether the end of standard input counts
+ * @param onInput is given what comes before; it may keep none of the bytes
  */
-export function untilTold(withInput: boolean): Promise<string> {
+export function untilTold(
+  withInput: boolean,
+  onInput: (bytes: Uint8Array) => void = () => {},
+): Promise<string> {
   return new Promise((resolve) => {
-    if (withInput) void untilInputEnds().then(() => resolve("standard input has ended"));
+    if (withInput) void untilInputEnds(onInput).then(() => resolve("standard input has ended"));
     let signalled = false;
     const codes = { SIGTERM: 143, SIGINT: 130 } as const;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -141,11 +150,19 @@ export function untilTold(withInput: boolean): Promise<string> {
 }
 
 /** The system closes the other end of a pipe, whatever happens to the process that holds it. */
-async function untilInputEnds(): Promise<void> {
-  const buffer = new Uint8Array(256);
-  try {
-    while (await Deno.stdin.read(buffer) !== null);
-  } catch {
-    // Input that cannot be read counts as ended.
+export async function untilInputEnds(
+  onInput: (bytes: Uint8Array) => void = () => {},
+): Promise<void> {
+  const buffer = new Uint8Array(INPUT_BUFFER_BYTES);
+  for (;;) {
+    let count: number | null;
+    try {
+      count = await Deno.stdin.read(buffer);
+    } catch {
+      // Input that cannot be read counts as ended.
+      return;
+    }
+    if (count === null) return;
+    onInput(buffer.subarray(0, count));
   }
 }

@@ -164,8 +164,7 @@ Deno.test("listenHttp: a change of the certificate loses no request, and counts 
     [{ host: "127.0.0.1", port: 0 }],
     () => Promise.resolve(new Response("fine")),
     testAdmission(),
-    undefined,
-    certificates.held,
+    { tls: certificates.held },
   );
   const request = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
   await changeUnderLoad(server.address, certificates, request, /\r\n\r\nfine$/);

@@ -55,7 +55,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["http"],
   ],
   node: [
-    ["storage", "membership"],
+    ["storage", "membership", "workers"],
     ["requests", "storage/memory", "resp/protocol"],
     ["transactions"],
     ["replication", "storage/journal", "resp/command"],

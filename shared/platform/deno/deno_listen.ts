@@ -30,19 +30,26 @@ export interface ConnectionListener {
   close(): void;
 }
 
+/** How to listen. */
+export interface ListenOptions {
+  readonly tls?: ServerCertificate | undefined;
+  /** Is told of changes of the certificate. */
+  readonly log?: Logger | undefined;
+  /** Other processes of this user may listen on the port, if they say so too. Default false. */
+  readonly shared?: boolean | undefined;
+}
+
 /**
- * @param log is told of changes of the certificate
  * @throws {Deno.errors} what the system, or TLS, refuses
  */
 export function listenTcp(
   hostname: string,
   port: number,
-  tls: ServerCertificate | undefined,
-  log?: Logger,
+  { tls, log, shared = false }: ListenOptions = {},
 ): ConnectionListener {
   return tls === undefined
-    ? Deno.listen({ hostname, port })
-    : new TlsListener(hostname, port, tls, log);
+    ? Deno.listen({ hostname, port, reusePort: shared })
+    : new TlsListener(hostname, port, { tls, log, shared });
 }
 
 /** What is small is sent at once, if the connection can be told so (one of TLS cannot). */
@@ -66,8 +73,8 @@ interface Socket {
 
 /** How often another free port is looked for if somebody took the last one. */
 const FREE_PORT_ATTEMPTS_MAX = 8;
-/** Other systems share a port in another way, or not at all. */
-const CAN_SHARE_PORT = Deno.build.os === "linux";
+/** Whether several listeners can share a port, and connections are divided among them. Other systems do it in another way, or not at all. */
+export const CAN_SHARE_PORT = Deno.build.os === "linux";
 
 /** Accepts under the newest certificate. */
 class TlsListener implements ConnectionListener {
@@ -87,12 +94,16 @@ class TlsListener implements ConnectionListener {
   readonly #ending = new WeakSet<Socket>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
 
-  constructor(hostname: string, port: number, tls: ServerCertificate, log: Logger | undefined) {
+  constructor(
+    hostname: string,
+    port: number,
+    { tls, log, shared = false }: ListenOptions & { readonly tls: ServerCertificate },
+  ) {
     this.#hostname = hostname;
     this.#tls = tls;
     this.#log = log;
     this.#shown = tls.current();
-    this.addr = CAN_SHARE_PORT ? this.#openFirst(port) : this.#open(port);
+    this.addr = CAN_SHARE_PORT && !shared ? this.#openFirst(port) : this.#open(port);
     tls.onChange(() => this.#change());
   }
 

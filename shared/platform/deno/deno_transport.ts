@@ -24,6 +24,7 @@ import type {
   DatagramOptions,
   DatagramSocket,
   Listener,
+  ListenerOptions,
   Stream,
   Transport,
 } from "../transport.ts";
@@ -54,10 +55,18 @@ export class DenoTransport implements Transport {
   }
 
   // deno-lint-ignore require-await -- a failure must be a rejection
-  async listen(address: Address, onStream: (stream: Stream) => void): Promise<Listener> {
+  async listen(
+    address: Address,
+    onStream: (stream: Stream) => void,
+    { shared }: ListenerOptions = {},
+  ): Promise<Listener> {
     let listener: ConnectionListener;
     try {
-      listener = listenTcp(address.host, address.port, this.#tls.server, this.#log);
+      listener = listenTcp(address.host, address.port, {
+        tls: this.#tls.server,
+        log: this.#log,
+        shared,
+      });
     } catch (error) {
       throw bindError("listen on", address, error);
     }

@@ -9,10 +9,22 @@ import { KvError } from "../../base/errors.ts";
 import { folderError } from "./folder_lock.ts";
 
 /** The document that marks a folder as a role's own. */
-const DOCUMENTS = { node: "node.json", coordinator: "register.json" } as const;
+const DOCUMENTS = {
+  node: "node.json",
+  coordinator: "register.json",
+  workers: "workers.json",
+} as const;
 
-/** The roles that keep data in a folder. */
+/** The roles that keep data in a folder: `workers` is a node of several workers, which has a folder for each in it. */
 export type FolderRole = keyof typeof DOCUMENTS;
+
+const NAMES: Readonly<Record<FolderRole, string>> = {
+  node: "node",
+  coordinator: "coordinator",
+  workers: "node with several workers",
+};
+
+const ROLES = Object.keys(NAMES) as readonly FolderRole[];
 
 /** Files that an interrupted start, or the system, may leave in a folder without a document. */
 const HARMLESS = new Set(["lock", "lost+found", "cs_config.txt", "cs_config.txt.new", "secured"]);
@@ -36,7 +48,9 @@ export async function checkFolderKind(path: string, role: FolderRole): Promise<v
   if (why !== undefined) {
     throw new KvError(
       "bad_config",
-      `folder ${path} ${why}; for --data, name a new folder, an empty one, or the ${role}'s own`,
+      `folder ${path} ${why}; for --data, name a new folder, an empty one, or the ${
+        role === "workers" ? "machine" : role
+      }'s own`,
     );
   }
 }
@@ -47,17 +61,18 @@ export function whyForeign(names: readonly string[], role: FolderRole): string |
   if (names.includes(document)) return undefined;
   const foreign = names.filter((name) => !mayLie(name, role)).sort();
   if (foreign.length === 0) return undefined;
-  const other: FolderRole = role === "node" ? "coordinator" : "node";
-  if (foreign.includes(DOCUMENTS[other])) {
-    return `belongs to a ${other} (it holds ${DOCUMENTS[other]}), not to a ${role}`;
+  const other = ROLES.find((one) => foreign.includes(DOCUMENTS[one]));
+  if (other !== undefined) {
+    return `belongs to a ${NAMES[other]} (it holds ${DOCUMENTS[other]}), not to a ${NAMES[role]}`;
   }
   const more = foreign.length - NAMES_SHOWN;
   const shown = foreign.slice(0, NAMES_SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
-  return `is no ${role}'s: it holds ${shown}, and no ${document}`;
+  return `is no ${NAMES[role]}'s: it holds ${shown}, and no ${document}`;
 }
 
 /** Besides the system's hidden files: files that are written before the document, or remain without it. */
 function mayLie(name: string, role: FolderRole): boolean {
   return name.startsWith(".") || HARMLESS.has(name) || name.startsWith(`${DOCUMENTS[role]}.`) ||
-    (role === "node" && (name === "db" || name === "journal"));
+    (role === "node" && (name === "db" || name === "journal")) ||
+    (role === "workers" && /^worker-\d+(\.security|\.damaged-\d+)?$/.test(name));
 }

@@ -14,6 +14,7 @@ import { SECURITY_MUTATIONS } from "./security_mutations.ts";
 import { STORAGE_MUTATIONS } from "./storage_mutations.ts";
 import { TRANSACTION_MUTATIONS } from "./transaction_mutations.ts";
 import { WATCH_MUTATIONS } from "./watch_mutations.ts";
+import { WORKER_MUTATIONS } from "./worker_mutations.ts";
 
 export type { Mutation };
 
@@ -27,4 +28,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...SECURITY_MUTATIONS,
   ...WATCH_MUTATIONS,
   ...DATABASE_MUTATIONS,
+  ...WORKER_MUTATIONS,
 ];

@@ -1,0 +1,40 @@
+/**
+ * The health of a machine, from that of its workers. Pure.
+ *
+ * Invariant: a machine can serve if one of its workers can: whoever is asked forwards what it does not hold. It is
+ * `ok` only if all of them are.
+ *
+ * @module
+ */
+import type { HealthReport } from "../../shared/http/protocol/health_report.ts";
+import type { WorkerHealth } from "./worker_lines.ts";
+
+/**
+ * @param own of the worker that answers, now
+ * @param workers of all, as the supervisor has told last
+ */
+export function machineHealth(
+  own: HealthReport,
+  ownNumber: number,
+  workers: readonly WorkerHealth[],
+): HealthReport {
+  const others = workers.filter(({ worker }) => worker !== ownNumber);
+  const { status, reasons } = own;
+  const all = [...others, { worker: ownNumber, status, reasons }]
+    .sort((a, b) => a.worker - b.worker);
+  return {
+    role: own.role,
+    status: all.every(({ status }) => status === "unavailable")
+      ? "unavailable"
+      : all.every(({ status }) => status === "ok")
+      ? "ok"
+      : "degraded",
+    reasons: all.flatMap(({ worker, reasons }) =>
+      reasons.map((reason) => `worker ${worker}: ${reason}`)
+    ),
+    checks: {
+      workers: all.map(({ worker, status }) => ({ worker, status })),
+      answered_by: ownNumber,
+    },
+  };
+}
