@@ -25,7 +25,12 @@ import {
   TOMBSTONE_KEEP_MS,
 } from "../shared/limits/replication.ts";
 import { CLIENT_SESSIONS_MAX } from "../shared/limits/requests.ts";
-import { DISK_CHECK_MS, partitionShare } from "../shared/limits/storage.ts";
+import {
+  DISK_CHECK_MS,
+  JOURNAL_KEPT_AWAY_MS,
+  JOURNAL_KEPT_MS,
+  partitionShare,
+} from "../shared/limits/storage.ts";
 import type { MetricSet } from "../shared/metrics/metric_set.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { HealthReport } from "../shared/http/protocol/health_report.ts";
@@ -102,6 +107,8 @@ export interface NodeOptions {
   readonly tombstoneKeepMs?: number;
   /** How many client sessions each partition remembers. Default: its share of {@linkcode CLIENT_SESSIONS_MAX}. */
   readonly clientSessionsMax?: number | undefined;
+  /** How many of a partition's latest writes are remembered for replicas that lack them. Default {@linkcode RECENT_WRITES_MAX}. */
+  readonly recentWritesMax?: number | undefined;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -193,7 +200,7 @@ export class Node {
     this.#owner = {
       self: options.nodeId,
       log,
-      recentWritesMax: this.#standalone ? 0 : RECENT_WRITES_MAX,
+      recentWritesMax: this.#standalone ? 0 : options.recentWritesMax ?? RECENT_WRITES_MAX,
       get minInSync() {
         return minInSync();
       },
@@ -226,7 +233,7 @@ export class Node {
       report: (report) => this.#outbox.add(report),
       confirmReads: (partition) => this.#confirmations.want(partition),
       expired: (entries) => this.#expired += entries,
-      resynced: (node, entries, full) => this.#resynced.note(node, entries, full),
+      resynced: (node, entries, source) => this.#resynced.note(node, entries, source),
       retries,
       needsRepair: (error) => this.onNeedsRepair(error),
       transfers: new TransferPacer(clock),
@@ -493,6 +500,7 @@ export class Node {
       replica.tick(nowMs);
     }
     this.#confirmations.tick(nowMs);
+    this.#deps.queue.storage.keep?.(this.#keepsJournalMs());
     this.#compareDigests();
     this.#expiry.tick();
     this.#dropped.tick();
@@ -504,6 +512,12 @@ export class Node {
       (node) => this.#isFilling(node),
       (node, tally) => this.#deps.log.info("replicas level", { node, ...tally }),
     );
+  }
+
+  /** For how long what was written is to be kept for replicas that were away. */
+  #keepsJournalMs(): number {
+    if (this.#owner.replicas() <= 1) return 0;
+    return this.#replicas.someAway ? JOURNAL_KEPT_AWAY_MS : JOURNAL_KEPT_MS;
   }
 
   /** A few partitions each tick, so that each has its turn in DIGEST_INTERVAL_MS. */
@@ -546,7 +560,7 @@ export class Node {
 
   /** What `stats` shows. */
   stats(): Record<string, unknown> {
-    const { replicas, entries, full } = this.#resynced.total;
+    const { replicas, entries, full, journal } = this.#resynced.total;
     return {
       node: this.nodeId,
       epoch: this.#map?.epoch ?? 0,
@@ -555,6 +569,7 @@ export class Node {
       resynced_replicas: replicas,
       resynced_entries: entries,
       resynced_full: full,
+      resynced_by_journal: journal,
       expired: this.#expired,
       client_sessions_evicted: this.#clientSessionCounts.evicted,
       client_sessions_refused: this.#clientSessionCounts.refused,

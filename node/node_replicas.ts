@@ -68,6 +68,15 @@ export class NodeReplicas {
     return this.#replicas.values();
   }
 
+  /** Whether a partition that has a replica here lacks another one, which may come back. */
+  get someAway(): boolean {
+    const replicas = this.#owner.ports.replicas();
+    for (const { config } of this.#replicas.values()) {
+      if (config !== undefined && config.inSync.length < replicas) return true;
+    }
+    return false;
+  }
+
   *primaries(): Generator<Primary, void, void> {
     for (const { primary } of this.#replicas.values()) if (primary !== undefined) yield primary;
   }

@@ -126,6 +126,8 @@ export interface NodeRuntimeOptions {
   readonly tombstoneKeepMs?: number;
   /** Default: as {@linkcode NodeOptions}. */
   readonly clientSessionsMax?: number | undefined;
+  /** As in `NodeOptions`. */
+  readonly recentWritesMax?: number | undefined;
   /** Default: the host. */
   readonly zone?: string | undefined;
   readonly weight: number;
@@ -270,6 +272,7 @@ export class NodeRuntime {
             ? {}
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
           clientSessionsMax: options.clientSessionsMax,
+          recentWritesMax: options.recentWritesMax,
         },
       );
       runtime = new NodeRuntime(

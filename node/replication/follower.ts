@@ -21,6 +21,7 @@ import {
 } from "../../shared/limits/replication.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
+import { ColdQueue } from "../requests/cold_queue.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
@@ -113,6 +114,7 @@ export class Follower {
   /** Told when everything has been deleted. */
   onCleared: () => void = () => {};
   readonly #selfCheck: SelfCheck;
+  readonly #cold: ColdQueue;
 
   /** @param clean whether everything in the store is committed (an empty one, or a former primary's) */
   constructor(
@@ -125,6 +127,7 @@ export class Follower {
     this.#ports = ports;
     this.#store = store;
     this.#recent = recent;
+    this.#cold = new ColdQueue(store);
     this.#selfCheck = new SelfCheck(store, ports.retries);
     this.#keys = new UnacknowledgedKeys(store, clean, {
       onFound: (keys) => {
@@ -248,7 +251,14 @@ export class Follower {
     stream.upstream.send(info);
   }
 
+  // Messages of the stream. While the disk is slow, they wait in order for a thread to read what is here of their keys.
+
   onBegin(message: Message<"resync_begin">, upstream: Upstream): void {
+    if (this.#cold.calm) this.#begin(message, upstream);
+    else this.#cold.whenRead([], () => this.#begin(message, upstream));
+  }
+
+  #begin(message: Message<"resync_begin">, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
     if (stream?.kind !== "asked") return;
     const { inSync, unacknowledged, id, beganTerm, term } = stream;
@@ -273,6 +283,11 @@ export class Follower {
 
   /** A later term of the same primary. */
   onNewTerm(id: number, term: number, upstream: Upstream): void {
+    if (this.#cold.calm) this.#takeTerm(id, term, upstream);
+    else this.#cold.whenRead([], () => this.#takeTerm(id, term, upstream));
+  }
+
+  #takeTerm(id: number, term: number, upstream: Upstream): void {
     const stream = this.#current(upstream, id);
     if (stream === undefined) return;
     stream.term = term;
@@ -281,6 +296,21 @@ export class Follower {
 
   /** Live writes. */
   onAppend(
+    streamId: number,
+    commitSeq: number,
+    entries: readonly WireEntry[],
+    upstream: Upstream,
+  ): void {
+    if (this.#cold.calm) this.#append(streamId, commitSeq, entries, upstream);
+    else {
+      this.#cold.whenRead(
+        keysIn(entries),
+        () => this.#append(streamId, commitSeq, entries, upstream),
+      );
+    }
+  }
+
+  #append(
     streamId: number,
     commitSeq: number,
     entries: readonly WireEntry[],
@@ -353,6 +383,16 @@ export class Follower {
 
   /** A piece of the partition, or the end of them. */
   onResyncWork(message: ResyncWork, upstream: Upstream): void {
+    if (this.#cold.calm) this.#takeResyncWork(message, upstream);
+    else {
+      const keys = message.req_type === "resync_end"
+        ? []
+        : [...keysIn(message.entries), ...message.absent ?? []];
+      this.#cold.whenRead(keys, () => this.#takeResyncWork(message, upstream));
+    }
+  }
+
+  #takeResyncWork(message: ResyncWork, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
     if (stream?.kind === "holding") this.#holdWork(stream, message);
     else if (stream?.kind === "filling") {
@@ -399,7 +439,9 @@ export class Follower {
       stream.unacknowledged.delete(entry.key);
     }
     for (const key of chunk.absent ?? []) {
-      if (stream.unacknowledged.delete(key)) this.#store.remove(key);
+      const here = this.#store.get(key);
+      const doubted = stream.unacknowledged.delete(key);
+      if (here !== undefined && (doubted || here.seq <= chunk.seq)) this.#store.remove(key);
     }
     this.#chunkTaken(stream);
   }
@@ -510,6 +552,11 @@ export class Follower {
 
   /** Same seq, same content? */
   onDigest(message: Message<"digest">, upstream: Upstream): void {
+    if (this.#cold.calm) this.#compareDigest(message, upstream);
+    else this.#cold.whenRead([], () => this.#compareDigest(message, upstream));
+  }
+
+  #compareDigest(message: Message<"digest">, upstream: Upstream): void {
     const stream = this.#current(upstream, message.stream);
     const { state } = this.#store;
     if (stream?.kind !== "level" || state.lastSeq !== message.seq) return;
@@ -564,6 +611,11 @@ export class Follower {
     const stream = this.#stream;
     if (stream !== undefined) this.#refuse(stream, failure.message);
   }
+}
+
+/** The keys of entries, but for those that are not text: they are rare, and are read where they are needed. */
+function keysIn(entries: readonly WireEntry[]): string[] {
+  return entries.map(([key]) => key).filter((key) => typeof key === "string");
 }
 
 /**

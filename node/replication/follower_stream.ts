@@ -18,7 +18,7 @@ import type { DownstreamMessage, Message } from "../../shared/wire/messages.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
-import { Resync, type ResyncStream } from "./resync.ts";
+import { mayTellSince, Resync, type ResyncStream } from "./resync.ts";
 import { retryDelayMs } from "./retries.ts";
 
 /** The state of the stream. */
@@ -76,9 +76,11 @@ interface Troubles {
   readonly refused: boolean;
   /** It was found to differ: send everything, whatever it says of itself. */
   readonly differs: boolean;
+  /** A difference could not be told, since a tombstone was gone: send everything, if it is below the watermark again. */
+  readonly tombstoneGone: boolean;
 }
 
-const NO_TROUBLES: Troubles = { failures: 0, refused: false, differs: false };
+const NO_TROUBLES: Troubles = { failures: 0, refused: false, differs: false, tombstoneGone: false };
 
 /** What a primary tells its streams. */
 export interface StreamOwner {
@@ -222,7 +224,7 @@ export class FollowerStream implements ResyncStream {
     this.#state = { kind: "level", id, resync, lastSentSeq, sentCommitSeq, ackedSeq };
     this.#troubles = NO_TROUBLES;
     ports.retries.ended(this.#filling, partition);
-    ports.resynced(this.node, resync.entriesSent, resync.full);
+    ports.resynced(this.node, resync.entriesSent, resync.source);
   }
 
   /** The replica cannot follow. It is asked again with the next tick, not at once: it may refuse again. */
@@ -260,8 +262,10 @@ export class FollowerStream implements ResyncStream {
     ports.transfers.answered(this.node, ports.nowMs() - state.askedMs);
     const { lastSeq, watermark } = store.state;
     const empty = info.last_term === 0 && info.last === 0 && info.unacknowledged?.length === 0;
+    const tombstoneGone = info.commit < watermark &&
+      (this.#troubles.tombstoneGone || !mayTellSince(info.commit, { recent, store }));
     const full = !empty &&
-      (this.#troubles.differs || info.unacknowledged === undefined || info.commit < watermark ||
+      (this.#troubles.differs || info.unacknowledged === undefined || tombstoneGone ||
         info.commit > lastSeq || info.last_term < (config.forcedTerm ?? 0));
     const term = () => this.#owner.config.term;
     const resync = new Resync(this, { partition, term, stream: id, store, recent, ports }, {
@@ -300,10 +304,11 @@ export class FollowerStream implements ResyncStream {
     if (state.kind !== "resyncing" || state.resync !== resync) return;
     const { partition, config, store } = this.#owner;
     const { commitSeq, lastSeq, watermark } = store.state;
-    const { full, followerCommitSeq } = resync;
-    if (!full && followerCommitSeq !== undefined && followerCommitSeq < watermark) {
+    const { full, followerCommitSeq, knowsKeys } = resync;
+    if (!full && !knowsKeys && followerCommitSeq !== undefined && followerCommitSeq < watermark) {
       // A tombstone that the replica needs may have been dropped before its key was reached. So the replica is
       // asked again, and sent everything.
+      this.#troubles = { ...this.#troubles, tombstoneGone: true };
       this.start();
       return;
     }

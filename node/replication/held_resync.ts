@@ -56,7 +56,10 @@ export class HeldResync {
         }
       }
       for (const key of what.absent ?? []) {
-        if (unacknowledged.has(key) && !outcome.has(key)) outcome.set(key, undefined);
+        const before = here(key);
+        if (before === undefined) continue;
+        const mayBeGone = unacknowledged.has(key) && !outcome.has(key);
+        if (mayBeGone || before.seq <= what.seq) outcome.set(key, undefined);
       }
     }
     return {

@@ -15,6 +15,7 @@ export class RecentWrites {
   #keys: string[] = [];
   #floor: number;
   #last: number;
+  #base: number;
 
   /**
    * @param lastSeq the seq up to which nothing is known
@@ -24,6 +25,12 @@ export class RecentWrites {
     this.#max = max;
     this.#floor = lastSeq;
     this.#last = lastSeq;
+    this.#base = lastSeq;
+  }
+
+  /** Every write after this seq was noted, one after the other, whether its key is still known or not. */
+  get base(): number {
+    return this.#base;
   }
 
   /** The seq of the last write that was noted. */
@@ -44,11 +51,17 @@ export class RecentWrites {
     this.#keys = [];
     this.#floor = lastSeq;
     this.#last = lastSeq;
+    this.#base = lastSeq;
+  }
+
+  /** Whether it knows the keys of all writes after `seq`. */
+  reachesBackTo(seq: number): boolean {
+    return seq >= this.#floor;
   }
 
   /** The distinct keys written after `seq`, or undefined if some of them are forgotten. */
   since(seq: number): Set<string> | undefined {
-    if (seq < this.#floor) return undefined;
+    if (!this.reachesBackTo(seq)) return undefined;
     const keys = new Set<string>();
     for (let s = seq + 1; s <= this.#last; s++) {
       const key = this.#keys[s % this.#max];

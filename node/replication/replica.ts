@@ -31,7 +31,9 @@ import { Follower } from "./follower.ts";
 import { liveEntry, type ReadOperation } from "../../shared/operations/operation.ts";
 import { operationOf } from "../../shared/arguments/request_words.ts";
 import type { PartitionSnapshot } from "../storage/partition_snapshot.ts";
+import { ColdQueue } from "../requests/cold_queue.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import { clientSessionKey } from "../requests/request_dedup.ts";
 import { Primary } from "./primary.ts";
 import { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
@@ -71,6 +73,7 @@ export class Replica {
   readonly intents: IntentTable;
   readonly #owner: ReplicaOwner;
   readonly #recent: RecentWrites;
+  readonly #cold: ColdQueue;
   /** The latest that came. Whoever sent it asks again in time. */
   #claim: Claim | undefined;
   /** The configuration is that of a kept map: it may be an old one. */
@@ -81,6 +84,7 @@ export class Replica {
     this.partition = store.partition;
     this.store = store;
     this.#owner = owner;
+    this.#cold = new ColdQueue(store);
     this.intents = new IntentTable(store);
     if (store.state.count === 0) this.intents.beginEmpty();
     const share = partitionShare(TOMBSTONES_MAX, owner.partitionCount());
@@ -210,8 +214,19 @@ export class Replica {
     this.primary = primary;
   }
 
-  /** A request for a key of this partition. */
+  /** A request for a key of this partition. While the disk is slow, it waits for a thread to read what it needs. */
   execute(request: RoutedRequest, reply: ReplyTo): void {
+    if (this.#cold.calm) {
+      this.#execute(request, reply);
+      return;
+    }
+    const deadlineMs = deadlineOf(request, this.#owner.nowMs());
+    this.#cold.whenRead(neededFor(request), () => {
+      this.#execute(withTimeLeft(request, deadlineMs, this.#owner.nowMs()), reply);
+    });
+  }
+
+  #execute(request: RoutedRequest, reply: ReplyTo): void {
     if (this.primary !== undefined) {
       this.primary.execute(request, reply);
       return;
@@ -454,4 +469,17 @@ function isOf(
 ): boolean {
   return primary === node && inSync.includes(node) && node !== replica &&
     (inSync.includes(replica) || learners.includes(replica));
+}
+
+/** The keys whose rows a request may need. */
+function neededFor(request: RoutedRequest): string[] {
+  const keys = [request.key];
+  if (isPartRequest(request)) return keys;
+  if (request.req_type === "transaction") {
+    for (const { key } of request.requests) keys.push(key);
+    for (const [key] of request.checks ?? []) keys.push(key);
+  }
+  const session = clientSessionKey(request);
+  if (session !== undefined) keys.push(session);
+  return keys;
 }

@@ -13,6 +13,7 @@ import type { DownstreamMessage, UpstreamMessage } from "../../shared/wire/messa
 import type { Report } from "../membership/report_outbox.ts";
 import type { ClientSessionCounts } from "../requests/client_session_table.ts";
 import type { TransactionPorts } from "../transactions/participant.ts";
+import type { ResyncSource } from "./resync_counts.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
 
@@ -73,7 +74,7 @@ export interface ReplicaPorts extends TransactionPorts {
   /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
   expired(entries: number): void;
   /** A replica has been brought level, by this many entries. */
-  resynced(node: NodeId, entries: number, full: boolean): void;
+  resynced(node: NodeId, entries: number, source: ResyncSource): void;
   /** What has failed and is tried again. */
   readonly retries: Retries;
   /**

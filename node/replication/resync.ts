@@ -18,6 +18,7 @@ import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
+import type { ResyncSource } from "./resync_counts.ts";
 
 /** Pieces that may be under way to a replica that writes wait for; to another, one. */
 const CHUNKS_UNDER_WAY_MAX = 4;
@@ -73,6 +74,7 @@ export class Resync {
   /** When the newest piece was sent. */
   #chunkSentMs = 0;
   #entriesSent = 0;
+  #source: ResyncSource;
   /** What goes on when fewer pieces are under way. */
   #resume: (() => void) | undefined;
 
@@ -84,12 +86,26 @@ export class Resync {
     this.#to = to;
     this.#of = of;
     this.full = what.full;
+    this.#source = what.full ? "everything" : "data";
     this.followerCommitSeq = what.followerCommitSeq;
   }
 
   /** How many entries, or keys that are not there, were sent. */
   get entriesSent(): number {
     return this.#entriesSent;
+  }
+
+  /**
+   * It knows the keys of all writes that the replica lacks. So it needs no tombstone: of a key that was deleted since, it
+   * says that the key is not there.
+   */
+  get knowsKeys(): boolean {
+    return this.#source === "recent" || this.#source === "journal";
+  }
+
+  /** How it knows what the replica lacks. */
+  get source(): ResyncSource {
+    return this.#source;
   }
 
   /** Sends what the replica lacks. Afterwards `onAllSent` is called. */
@@ -99,13 +115,49 @@ export class Resync {
       return;
     }
     const keys = this.#of.recent.since(commit);
-    if (keys !== undefined) {
-      for (const key of unacknowledged) keys.add(key);
-      this.#whenRoom(() => this.#sendKeys([...keys], () => this.#to.onAllSent(this)));
-    } else {
-      const thenScan = () => this.#paced(() => this.#sendFrom(undefined, commit));
-      this.#whenRoom(() => this.#sendKeys(unacknowledged, thenScan));
+    if (keys !== undefined) this.#sendWritten("recent", keys, unacknowledged);
+    else if (!this.#askJournal(commit, unacknowledged)) this.#sendBeyond(commit, unacknowledged);
+  }
+
+  /** Sends the keys that were written since the replica was level, and those that it doubts. */
+  #sendWritten(
+    source: "recent" | "journal",
+    keys: Set<string>,
+    unacknowledged: readonly string[],
+  ): void {
+    this.#source = source;
+    for (const key of unacknowledged) keys.add(key);
+    this.#whenRoom(() => this.#sendKeys([...keys], () => this.#to.onAllSent(this)));
+  }
+
+  /** The same without knowing the keys: reads through the partition. */
+  #sendBeyond(commit: number, unacknowledged: readonly string[]): void {
+    // What the partition has tells nothing of a tombstone that is gone: the stream decides what to do about that. A replica
+    // that has nothing needs none.
+    const { followerCommitSeq } = this;
+    if (followerCommitSeq !== undefined && followerCommitSeq < this.#of.store.state.watermark) {
+      this.#to.onAllSent(this);
+      return;
     }
+    const thenScan = () => this.#paced(() => this.#sendFrom(undefined, commit));
+    this.#whenRoom(() => this.#sendKeys(unacknowledged, thenScan));
+  }
+
+  /** Looks for the keys in the journal, and then sends them. @returns false if they cannot be there */
+  #askJournal(commit: number, unacknowledged: readonly string[]): boolean {
+    const { recent, store } = this.#of;
+    if (!mayTellSince(commit, this.#of)) return false;
+    const journal = store.writtenSince(commit);
+    // What is not on disk yet is not in the journal either.
+    const onTheWay = journal === undefined ? undefined : recent.since(journal.upto);
+    if (journal === undefined || onTheWay === undefined) return false;
+    void journal.keys.then((keys) => {
+      if (!this.#to.isRunning(this)) return;
+      this.#to.onWork(this.#of.ports.nowMs());
+      if (keys === undefined) this.#sendBeyond(commit, unacknowledged);
+      else this.#sendWritten("journal", onTheWay.union(keys), unacknowledged);
+    });
+    return true;
   }
 
   /** The replica has written this many pieces. */
@@ -123,6 +175,17 @@ export class Resync {
 
   /** Sends what this node has, or has not, of the given keys, piece by piece; then goes on. */
   #sendKeys(keys: readonly string[], then: () => void, from = 0): void {
+    const { store } = this.#of;
+    if (!store.readsAreSlow) {
+      this.#sendSomeKeys(keys, then, from);
+      return;
+    }
+    void store.prefetch(keys.slice(from, from + RESYNC_CHUNK_ROWS)).then(() => {
+      if (this.#to.isRunning(this)) this.#sendSomeKeys(keys, then, from);
+    });
+  }
+
+  #sendSomeKeys(keys: readonly string[], then: () => void, from: number): void {
     const { store } = this.#of;
     const entries: Entry[] = [];
     const absent: string[] = [];
@@ -219,4 +282,15 @@ export class Resync {
     if (chunk.upto !== undefined) message.upto = chunk.upto;
     this.#to.send(message);
   }
+}
+
+/**
+ * Whether a primary may know the keys of all writes after a seq: from its list of recent writes, or from its journal. What was
+ * written before the list began was not written there in order: another primary may have sent it in a resync. Rule D5.
+ */
+export function mayTellSince(
+  seq: number,
+  { recent, store }: { readonly recent: RecentWrites; readonly store: PartitionStore },
+): boolean {
+  return recent.reachesBackTo(seq) || (store.hasJournal && seq >= recent.base);
 }

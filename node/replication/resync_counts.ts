@@ -13,22 +13,28 @@ export interface Resynced {
   entries: number;
   /** How many of these replicas were sent everything. */
   full: number;
+  /** How many of them were sent what the journal tells, so that their partition was not read through. */
+  journal: number;
 }
+
+/** How a primary knows what a replica lacks: from its latest writes, its journal, reading through the partition; or not at all. */
+export type ResyncSource = "recent" | "journal" | "data" | "everything";
 
 /** See the top of this file. */
 export class ResyncCounts {
   /** Since the start. */
-  readonly total: Resynced = { replicas: 0, entries: 0, full: 0 };
+  readonly total: Resynced = noneResynced();
   readonly #unreported = new Map<NodeId, Resynced>();
 
   /** A replica is level. */
-  note(node: NodeId, entries: number, full: boolean): void {
-    const tally = this.#unreported.get(node) ?? { replicas: 0, entries: 0, full: 0 };
+  note(node: NodeId, entries: number, source: ResyncSource): void {
+    const tally = this.#unreported.get(node) ?? noneResynced();
     this.#unreported.set(node, tally);
     for (const sum of [this.total, tally]) {
       sum.replicas++;
       sum.entries += entries;
-      if (full) sum.full++;
+      if (source === "everything") sum.full++;
+      if (source === "journal") sum.journal++;
     }
   }
 
@@ -43,4 +49,8 @@ export class ResyncCounts {
       give(node, tally);
     }
   }
+}
+
+function noneResynced(): Resynced {
+  return { replicas: 0, entries: 0, full: 0, journal: 0 };
 }

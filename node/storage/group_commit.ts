@@ -43,6 +43,7 @@ import {
   STORAGE_RETRY_MS,
 } from "../../shared/limits/storage.ts";
 import type { Storage, StorageChange } from "./storage.ts";
+import { ReadTimes } from "../../shared/scheduling/read_times.ts";
 import type { RowCache } from "./row_cache.ts";
 import { ByteSlab } from "../../shared/base/byte_slab.ts";
 
@@ -116,6 +117,8 @@ export class GroupCommit {
   readonly cache: RowCache | undefined;
   /** Gives heavy work its turns. */
   readonly work: WorkScheduler;
+  /** How long rows take that are read from the disk. */
+  readonly reads: ReadTimes;
   /** What batches cost. */
   readonly metrics = new CommitMetrics();
   /** For rows, which live until they are written. */
@@ -155,6 +158,7 @@ export class GroupCommit {
     this.#clock = clock;
     this.#options = options;
     this.cache = options.cache;
+    this.reads = new ReadTimes(clock);
     this.work = options.work ?? new WorkScheduler(clock);
     this.openedBatch = this.#syncedBatch = storage.batch ?? 0;
   }
@@ -299,6 +303,7 @@ export class GroupCommit {
    */
   close(): Promise<void> {
     this.#closed = true;
+    this.reads.close();
     this.#laterTimer?.cancel();
     this.#laterTimer = undefined;
     this.#syncTimer?.cancel();

@@ -46,7 +46,13 @@ import { ExpiryIndex } from "./expiry_index.ts";
 import { TombstoneList } from "./tombstone_list.ts";
 import { type ScanPage, scanPage } from "./scan_page.ts";
 import { rowsOf, type ScanOptions, writesWithin } from "./scan_range.ts";
-import { encodeState, NO_STATE, type PartitionState, stateKey } from "./state_record.ts";
+import {
+  decodeState,
+  encodeState,
+  NO_STATE,
+  type PartitionState,
+  stateKey,
+} from "./state_record.ts";
 
 export { type FsyncMode, GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
 export { NO_STATE, type PartitionState } from "./state_record.ts";
@@ -149,12 +155,32 @@ export class PartitionStore {
     const { storage, cache, slab } = this.#queue;
     const cached = cache?.get(rowKey, this.#cacheOwner);
     if (cached !== undefined) return decodeSoundRecord(rowKey, slab.copy(cached), key);
-    const bytes = storage.get(rowKey);
+    const bytes = storage.volatile === true ? storage.get(rowKey) : this.#readRow(rowKey);
     if (bytes === undefined) return undefined;
     if (storage.volatile === true) return decodeSoundRecord(rowKey, bytes, key);
     const entry = decodeRecord(rowKey, bytes, key);
     cache?.set(rowKey, bytes, this.#cacheOwner);
     return entry;
+  }
+
+  /** Rows that are not in memory take so long that a thread should read them first. */
+  get readsAreSlow(): boolean {
+    return this.#queue.reads.slow;
+  }
+
+  /** Whether {@linkcode PartitionStore.get} of this key may have to read the disk. */
+  isCold(key: string): boolean {
+    const { storage, cache } = this.#queue;
+    if (storage.mayReadDisk === undefined || this.#underWay(key) !== undefined) return false;
+    const rowKey = this.#rowKey(key);
+    return cache?.peek(rowKey, this.#cacheOwner) === undefined && storage.mayReadDisk(rowKey);
+  }
+
+  /** Has a thread read the rows of these keys that are cold. It tells no failure. */
+  async prefetch(keys: readonly string[]): Promise<void> {
+    const cold = [...new Set(keys)].filter((key) => this.isCold(key));
+    const rowKeys = cold.map((key) => recordKey(this.partition, key));
+    if (cold.length > 0) await this.#queue.storage.prefetch?.(rowKeys);
   }
 
   /**
@@ -335,6 +361,29 @@ export class PartitionStore {
     return keys;
   }
 
+  /** Whether {@linkcode PartitionStore.writtenSince} may tell anything. */
+  get hasJournal(): boolean {
+    return this.#queue.storage.writtenSince !== undefined;
+  }
+
+  /**
+   * The keys of all writes after `seq`, and perhaps of some more, as the journal tells, provided that every write since has
+   * come in order. It knows of them up to `upto`; what is later is not on disk yet. Undefined: there is no journal.
+   */
+  writtenSince(
+    seq: number,
+  ):
+    | { readonly upto: number; readonly keys: Promise<ReadonlySet<string> | undefined> }
+    | undefined {
+    const { storage, work } = this.#queue;
+    if (storage.writtenSince === undefined || this.#clearing !== "no") return undefined;
+    const key = stateKey(this.partition);
+    const state = storage.get(key);
+    if (state === undefined) return undefined;
+    const upto = decodeState(key, state).state.lastSeq;
+    return { upto, keys: storage.writtenSince(this.partition, seq, work) };
+  }
+
   /**
    * Deletes everything of the partition, its state included, in pieces. A crash in between leaves a mark,
    * with which the next start finishes the deletion. Until the promise is fulfilled nothing else may be
@@ -424,7 +473,7 @@ export class PartitionStore {
     const { storage, cache } = this.#queue;
     let bytes = cache?.peek(rowKey, this.#cacheOwner);
     if (bytes === undefined) {
-      bytes = storage.get(rowKey);
+      bytes = storage.volatile === true ? storage.get(rowKey) : this.#readRow(rowKey);
       if (bytes === undefined) return undefined;
       if (storage.volatile !== true) checkRecord(rowKey, bytes);
     }
@@ -434,6 +483,11 @@ export class PartitionStore {
       bytes: bytes.length,
       expires: recordExpires(bytes),
     };
+  }
+
+  #readRow(rowKey: Uint8Array): Uint8Array | undefined {
+    const { storage, reads } = this.#queue;
+    return reads.time(() => storage.get(rowKey));
   }
 
   /** Most partitions have none, and those in memory never. */

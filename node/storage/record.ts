@@ -250,6 +250,11 @@ export function recordFlags(bytes: Uint8Array): number {
   return bytes[4] ?? 0;
 }
 
+/** The seq of the entry of a row. */
+export function recordSeq(bytes: Uint8Array): number {
+  return getUint64(bytes, 12);
+}
+
 /** Whether a row's entry expires at some date. */
 export function recordExpires(bytes: Uint8Array): boolean {
   for (let i = EXPIRY_AT; i < EXPIRY_AT + 8; i++) if (bytes[i] !== 0) return true;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 
 /** One change of a batch; a missing value deletes the key. */
 export interface StorageChange {
@@ -70,6 +71,10 @@ export interface Storage {
   put?(key: Uint8Array, value: Uint8Array | undefined): void;
   /** The value of a key, as of the last finished write; from memory or disk, synchronously. */
   get(key: Uint8Array): Uint8Array | undefined;
+  /** Whether {@linkcode Storage.get} may have to read the disk. Absent: never. */
+  mayReadDisk?(key: Uint8Array): boolean;
+  /** Has a thread read the rows of these keys, so that `get` finds them in memory. It tells no failure. */
+  prefetch?(keys: Uint8Array[]): Promise<void>;
   /**
    * Writes all of the changes or none. If `sync` is true, they are on disk when `done` is called without an
    * error. `done` is never called from inside this call. Batches finish in the order in which they were
@@ -112,6 +117,23 @@ export interface Storage {
    * @throws {KvError} `corrupt` if a file cannot be read; `storage_failed`
    */
   compact?(from: Uint8Array, to: Uint8Array): Promise<void>;
+  /**
+   * Keeps what was written in the last `ms` for {@linkcode Storage.writtenSince}, within a bound in bytes. Absent: nothing is
+   * kept.
+   */
+  keep?(ms: number): void;
+  /**
+   * The keys of all rows of a partition that were written since its state record said `lastSeq` at most, and that have a greater
+   * seq or are no longer there; perhaps some more. Everything that was written before the call is considered.
+   *
+   * @param work gives the reading its turns
+   * @returns undefined if what was written then is no longer kept, or cannot be read, or is too much
+   */
+  writtenSince?(
+    partition: number,
+    lastSeq: number,
+    work: WorkScheduler,
+  ): Promise<ReadonlySet<string> | undefined>;
   /** Ends it; waits for writes under way. Snapshots fail from then on. */
   close(): Promise<void>;
 }

@@ -64,6 +64,33 @@ export const JOURNAL_BYTES: number = 64 * MIB;
 export const SEGMENT_BYTES: number = 16 * MIB;
 /** ... and so is one of this size when the table has been fed, so that the space comes back. */
 export const SEGMENT_BYTES_MIN: number = 1 * MIB;
+/**
+ * Segments that no start needs are kept for replicas that were away, which get from them what they missed: at most this many
+ * bytes, the latest, ...
+ */
+export const JOURNAL_KEPT_BYTES: number = 256 * MIB;
+/** ... while a replica is away those that ended in this time, ... */
+export const JOURNAL_KEPT_AWAY_MS = 3_600_000;
+/** ... and otherwise those that ended in this time: for so long nobody may have noticed that one is away. */
+export const JOURNAL_KEPT_MS = 30_000;
+/** What a node keeps in memory of what it has read in its journal for replicas, about, ... */
+export const JOURNAL_INDEX_BYTES_MAX: number = 32 * MIB;
+/** ... and for how long after it was last used. */
+export const JOURNAL_INDEX_KEEP_MS = 10_000;
+/** The journal is read for replicas in steps of about this many bytes, each of which holds up the event loop. */
+export const JOURNAL_READ_STEP_BYTES: number = 128 * KIB;
+/** A replica that lacks more keys of a partition than this gets them from reading through the partition. */
+export const MISSED_KEYS_MAX = 100_000;
+/** Reads of the disk that hold up the event loop: shorter ones are not counted, ... */
+export const SLOW_READ_MS_MIN = 0.05;
+/** ... and if the others take this much ... */
+export const SLOW_READS_MS = 50;
+/** ... of this time, ... */
+export const SLOW_READS_WINDOW_MS = 1_000;
+/** ... threads read first for this long. */
+export const SLOW_READS_KEEP_MS = 10_000;
+/** Requests of a partition whose rows a thread reads at a time. */
+export const COLD_BATCH_MAX = 256;
 /** Full passes over a partition (unacknowledged keys, scrub, clearing) read this much at a time. */
 export const PASS_PAGE_ROWS = 1_000;
 export const PASS_PAGE_BYTES = 1 * MIB;
@@ -96,3 +123,7 @@ invariant(
   "what is fed is a part of the journal, in slices",
 );
 invariant(SEGMENT_BYTES_MIN < SEGMENT_BYTES, "a segment has a size between its bounds");
+invariant(
+  JOURNAL_KEPT_MS < JOURNAL_KEPT_AWAY_MS && SEGMENT_BYTES < JOURNAL_KEPT_BYTES,
+  "more is kept while a replica is away",
+);

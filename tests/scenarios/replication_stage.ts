@@ -30,6 +30,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   "reconnect A B": "the connections between two nodes break, and are made anew",
   "sync A": "A's disk finishes all that it was given",
   "fail A": "A's disk refuses the oldest batch",
+  "journal A [N]": "A's disk tells what was written, from its last N batches or from all",
   "flip A KEY": "a bit of the key's row on A's disk is flipped",
   "wait MS": "time passes",
   "show A": "what A holds, and where it stands",
@@ -82,6 +83,8 @@ async function carryOut(world: ScenarioWorld, command: string): Promise<void> {
       return await world.sync(a);
     case "fail":
       return await world.failWrite(a);
+    case "journal":
+      return world.keepJournal(a, b === "" ? Infinity : Number(b));
     case "flip":
       return world.flip(a, b);
     case "wait":

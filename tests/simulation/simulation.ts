@@ -288,6 +288,8 @@ class Simulation {
       secured: options.seed % SECURED_EVERY === 2,
       // In two thirds of the runs partitions forget client sessions all the time.
       clientSessionsMax: options.seed % 3 === 0 ? undefined : 2 + options.seed % 7,
+      // In four fifths of the runs, what was written a moment ago is only in the journal, or nowhere but in the data.
+      recentWritesMax: options.seed % 5 === 0 ? undefined : options.seed % 5,
       ...options.shape,
     };
     this.#pauseMsMax = this.#large ? 30 : PAUSES_MS[randomBelow(random, PAUSES_MS.length)] ?? 200;

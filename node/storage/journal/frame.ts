@@ -149,7 +149,7 @@ export function framesOf(bytes: Uint8Array, salt: number): FoundFrame[] {
 }
 
 /** The frame that begins there; undefined if there is none, or it is not whole. */
-function frameAt(bytes: Uint8Array, salt: number, at: number): FoundFrame | undefined {
+export function frameAt(bytes: Uint8Array, salt: number, at: number): FoundFrame | undefined {
   if (bytes[at] !== MAGIC[0] || bytes[at + 1] !== MAGIC[1] || bytes[at + 2] !== MAGIC[2]) {
     return undefined;
   }

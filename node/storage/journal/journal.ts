@@ -1,6 +1,6 @@
 /**
- * The journal: every batch is appended to it as one frame, and is on disk with one sync. It is read only when it is
- * opened. The rows of its batches go to the table in the background (`journal_storage.ts`); control rows, which say
+ * The journal: every batch is appended to it as one frame, and is on disk with one sync. It is read when it is opened, and
+ * for replicas that were away (`journal_reader.ts`), for which the latest segments are kept. The rows of its batches go to the table in the background (`journal_storage.ts`); control rows, which say
  * something about the other rows, stay here alone, and each segment begins with all of them.
  *
  * A segment is never appended to after a failure, nor by a later process: a new one begins instead, whose name says
@@ -9,7 +9,8 @@
  *
  * Invariants
  * - A batch is acknowledged only when it and every batch before it are on disk.
- * - A segment is removed only when a synced frame says that the table has all of it.
+ * - A segment is removed only when a synced frame says that the table has all of it; and it is when it is not kept for
+ *   anybody, or the disk refuses a write.
  *
  * @module
  */
@@ -26,6 +27,7 @@ import {
   valueOf,
 } from "./frame.ts";
 import type { JournalFile, JournalFiles } from "./journal_files.ts";
+import type { ReadableSegment } from "./journal_reader.ts";
 import {
   beginsWell,
   checkpointOf,
@@ -39,10 +41,16 @@ import {
   segmentsAmong,
 } from "./replay.ts";
 
-/** A segment that is being written. */
-interface OpenSegment extends SegmentName {
-  readonly file: JournalFile;
+/** A segment that is there. */
+interface KnownSegment extends SegmentName {
   bytes: number;
+  /** When the next one began; -Infinity if another process wrote it, Infinity while it is written. */
+  endedMs: number;
+}
+
+/** A segment that is being written. */
+interface OpenSegment extends KnownSegment {
+  readonly file: JournalFile;
 }
 
 /** What a journal needs. */
@@ -51,6 +59,9 @@ export interface JournalOptions {
   readonly random: Random;
   /** A segment of this size is followed by another one. */
   readonly segmentBytes: number;
+  /** Segments that no start needs are kept up to this size. */
+  readonly keptBytes: number;
+  nowMs(): number;
 }
 
 /** What was found when a journal was opened. */
@@ -67,7 +78,10 @@ export class Journal {
   /** By key, one character for each byte. */
   readonly #controls = new Map<string, { readonly key: Uint8Array; value: Uint8Array }>();
   /** All that are there, in order; the last is the open one, if one is. */
-  #segments: SegmentName[];
+  #segments: KnownSegment[];
+  #keepMs = 0;
+  /** The checkpoint that is on disk. */
+  #checkpointOnDisk = 0;
   #open: OpenSegment | undefined;
   #mustRoll = true;
   #index: number;
@@ -86,7 +100,7 @@ export class Journal {
     checkpoint: number,
   ) {
     this.#options = options;
-    this.#segments = [...segments];
+    this.#segments = segments.map((name) => ({ ...name, bytes: 0, endedMs: -Infinity }));
     this.#index = segments.at(-1)?.index ?? 0;
     this.#last = this.#synced = last;
     this.#checkpoint = checkpoint;
@@ -156,6 +170,21 @@ export class Journal {
     return this.#open?.bytes ?? 0;
   }
 
+  /** All segments that are there. */
+  get segments(): ReadableSegment[] {
+    return this.#segments.map(({ name, index, number, salt }, i) => {
+      const next = this.#segments[i + 1];
+      const last = next?.number ?? this.#last;
+      return { name, index, number, salt, last, ended: next !== undefined };
+    });
+  }
+
+  /** From now on, segments that no start needs are kept if they ended in the last `ms`. */
+  keep(ms: number): void {
+    this.#keepMs = ms;
+    this.#removeOld();
+  }
+
   /** The name of the file that is being written. */
   get fileName(): string | undefined {
     return this.#open?.name;
@@ -214,7 +243,12 @@ export class Journal {
     const header = { kind: BATCH, number: this.#last + 1, upto: this.#synced, checkpoint } as const;
     const frame = encodeFrame(segment.salt, header, changes);
     this.#mustRoll = true;
-    await segment.file.append(frame, sync);
+    try {
+      await segment.file.append(frame, sync);
+    } catch (error) {
+      this.#keepNothing();
+      throw error;
+    }
     this.#mustRoll = false;
     this.#last++;
     segment.bytes += frame.length;
@@ -243,11 +277,15 @@ export class Journal {
     } catch (error) {
       // A full disk refuses this every second; what it has left is not to pile up.
       await this.#remove([name]);
+      this.#keepNothing();
       throw error;
     }
-    this.#segments.push(name);
-    this.#open?.file.close();
-    this.#open = { ...name, file, bytes: content.length };
+    if (this.#open !== undefined) {
+      this.#open.endedMs = this.#options.nowMs();
+      this.#open.file.close();
+    }
+    this.#open = { ...name, file, bytes: content.length, endedMs: Infinity };
+    this.#segments.push(this.#open);
     this.#mustRoll = false;
     this.#allSynced(checkpoint);
   }
@@ -276,7 +314,36 @@ export class Journal {
   #allSynced(said: number): void {
     this.#synced = this.#last;
     this.#unsynced = [];
-    const keptFrom = this.#segments.findLastIndex(({ number }) => number <= said);
+    this.#checkpointOnDisk = said;
+    this.#removeOld();
+  }
+
+  #removeOld(): void {
+    const { keptBytes, nowMs } = this.#options;
+    let from = this.#firstNeeded();
+    if (from <= 0) return;
+    const since = nowMs() - this.#keepMs;
+    let left = keptBytes;
+    for (let before = this.#segments[from - 1]; before !== undefined;) {
+      left -= before.bytes;
+      if (before.endedMs <= since || left < 0) break;
+      before = this.#segments[--from - 1];
+    }
+    this.#removeBefore(from);
+  }
+
+  /** The disk refuses a write: perhaps it is full. */
+  #keepNothing(): void {
+    this.#removeBefore(this.#firstNeeded());
+  }
+
+  /** The first segment that a start needs. */
+  #firstNeeded(): number {
+    const said = this.#checkpointOnDisk;
+    return this.#segments.findLastIndex(({ number }) => number <= said);
+  }
+
+  #removeBefore(keptFrom: number): void {
     if (keptFrom <= 0) return;
     const removed = this.#segments.slice(0, keptFrom);
     this.#segments = this.#segments.slice(keptFrom);

@@ -23,11 +23,13 @@ import {
   FEED_SLICE_BYTES,
   FEED_SLICE_ROWS,
   JOURNAL_BYTES,
+  JOURNAL_KEPT_BYTES,
   SEGMENT_BYTES,
   SEGMENT_BYTES_MIN,
   STORAGE_RETRY_MS,
 } from "../../../shared/limits/storage.ts";
 import type { Random } from "../../../shared/platform/random.ts";
+import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import { SeededKeyHash } from "../key_hash.ts";
 import { decodeFed, encodeFed, type Fed, FED_KEY } from "../state_record.ts";
 import type {
@@ -42,6 +44,7 @@ import type {
 import { forEachChange, valueOf } from "./frame.ts";
 import type { JournalFiles } from "./journal_files.ts";
 import { Journal, type OpenedJournal } from "./journal.ts";
+import { JournalReader } from "./journal_reader.ts";
 import { Memtable, newestRows, type StoredRow } from "./memtable.ts";
 import { MergedRows } from "./merged_rows.ts";
 
@@ -76,6 +79,8 @@ export interface JournalBounds {
   readonly segmentBytes: number;
   /** ... and so is one of this size when the table has been fed. */
   readonly segmentBytesMin: number;
+  /** Segments that no start needs are kept for replicas that were away, up to this size. */
+  readonly keptBytes: number;
 }
 
 const BOUNDS: JournalBounds = {
@@ -84,6 +89,7 @@ const BOUNDS: JournalBounds = {
   journalBytes: JOURNAL_BYTES,
   segmentBytes: SEGMENT_BYTES,
   segmentBytesMin: SEGMENT_BYTES_MIN,
+  keptBytes: JOURNAL_KEPT_BYTES,
 };
 
 /** Rows that are being fed. */
@@ -103,6 +109,7 @@ export class JournalStorage implements Storage {
   readonly #options: JournalStorageOptions;
   readonly #table: Storage;
   readonly #journal: Journal;
+  readonly #reader: JournalReader;
   readonly #bounds: JournalBounds;
   readonly #hash: SeededKeyHash;
   #memory: Memtable;
@@ -132,6 +139,7 @@ export class JournalStorage implements Storage {
     this.#options = options;
     this.#table = options.table;
     this.#journal = journal;
+    this.#reader = new JournalReader(options.files, options.clock);
     this.#bounds = { ...BOUNDS, ...options.bounds };
     this.#hash = new SeededKeyHash(options.random);
     this.#memory = new Memtable(this.#hash);
@@ -163,7 +171,8 @@ export class JournalStorage implements Storage {
    */
   static async open(options: JournalStorageOptions): Promise<JournalStorage> {
     const { table, files, random, id, create, repaired = false } = options;
-    const { segmentBytes } = { ...BOUNDS, ...options.bounds };
+    const { segmentBytes, keptBytes } = { ...BOUNDS, ...options.bounds };
+    const nowMs = () => options.clock.monotonicMs();
     const fed = readFed(table);
     if (fed === undefined) {
       if (!create && !repaired) throw new KvError("corrupt", "the database has lost its content");
@@ -171,7 +180,7 @@ export class JournalStorage implements Storage {
       throw new KvError("corrupt", "the database is not the one that belongs to this journal");
     }
     const opened = await Journal.open(
-      { files, random, segmentBytes },
+      { files, random, segmentBytes, keptBytes, nowMs },
       fed ?? { number: 0, begun: 0 },
     );
     try {
@@ -199,6 +208,15 @@ export class JournalStorage implements Storage {
     if (this.#isControl(key)) return this.#journal.control(key);
     const stored = this.#memory.get(key) ?? this.#feeding?.rows.get(key);
     return stored === undefined ? this.#table.get(key) : valueOf(stored);
+  }
+
+  mayReadDisk(key: Uint8Array): boolean {
+    if (this.#isControl(key)) return false;
+    return this.#memory.get(key) === undefined && this.#feeding?.rows.get(key) === undefined;
+  }
+
+  async prefetch(keys: Uint8Array[]): Promise<void> {
+    await this.#table.prefetch?.(keys.filter((key) => this.mayReadDisk(key)));
   }
 
   write(
@@ -236,6 +254,23 @@ export class JournalStorage implements Storage {
     return memory.length === 0 ? table : new MergedRows(memory, table, range);
   }
 
+  keep(ms: number): void {
+    this.#journal.keep(ms);
+  }
+
+  writtenSince(
+    partition: number,
+    lastSeq: number,
+    work: WorkScheduler,
+  ): Promise<ReadonlySet<string> | undefined> {
+    if (this.#closed) return Promise.resolve(undefined);
+    return this.#reader.writtenSince(partition, lastSeq, work, async () => {
+      // What is written to is read again for each partition, so it is to be short.
+      if (this.#journal.segmentBytes >= this.#bounds.segmentBytesMin) await this.#roll();
+      return this.#journal.segments;
+    });
+  }
+
   async check(): Promise<void> {
     await this.#table.check?.();
     const { fileName } = this.#journal;
@@ -259,6 +294,7 @@ export class JournalStorage implements Storage {
   /** Feeds the table first, if it takes it. */
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#reader.close();
     if (this.#queueRuns) await new Promise<void>((resolve) => this.#onIdle = resolve);
     await this.#compacting;
     await this.#feedRun;
@@ -408,13 +444,20 @@ export class JournalStorage implements Storage {
     this.#fedUpto = upto;
     this.#journal.setCheckpoint(upto, journalBytes);
     if (this.#journal.segmentBytes < this.#bounds.segmentBytesMin || this.#closed) return;
-    this.#enqueue(async () => {
-      try {
-        await this.#journal.roll();
-      } catch (error) {
-        // The next batch tries again.
-        failureOf(error);
-      }
+    void this.#roll();
+  }
+
+  #roll(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#enqueue(async () => {
+        try {
+          await this.#journal.roll();
+        } catch (error) {
+          // The next batch tries again.
+          failureOf(error);
+        }
+        resolve();
+      });
     });
   }
 

@@ -107,6 +107,15 @@ export class LevelStorage implements Storage {
     }
   }
 
+  async prefetch(keys: Uint8Array[]): Promise<void> {
+    try {
+      await this.#db.getMany(keys);
+    } catch (error) {
+      // Whoever reads it is told.
+      causeOf(error);
+    }
+  }
+
   write(
     changes: StorageChange[],
     sync: boolean,

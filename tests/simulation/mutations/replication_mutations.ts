@@ -123,7 +123,7 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
   {
     name: "a replica that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
-    edits: [["info.commit < watermark ||", "false ||"], [
+    edits: [["const tombstoneGone = info.commit < watermark", "const tombstoneGone = false"], [
       "followerCommitSeq < watermark",
       "followerCommitSeq < -watermark",
     ]],
@@ -137,11 +137,33 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
       "here.seq < entry.seq || stream.unacknowledged.has(entry.key)",
       "here.seq < entry.seq",
     ], [
-      "if (stream.unacknowledged.delete(key)) this.#store.remove(key);",
-      "stream.unacknowledged.delete(key);",
+      "(doubted || here.seq <= chunk.seq)",
+      "!doubted && here.seq <= chunk.seq",
     ]],
     seedsMax: 60,
     storm: "moves",
+  },
+  {
+    name:
+      "a key that was deleted while a replica was away, and whose tombstone is gone, stays there",
+    file: "node/replication/follower.ts",
+    edits: [["(doubted || here.seq <= chunk.seq)", "doubted"]],
+    seedsMax: 40,
+    storm: "deletes",
+  },
+  {
+    name: "the journal tells of writes that another primary has sent in a resync",
+    file: "node/replication/resync.ts",
+    edits: [["(store.hasJournal && seq >= recent.base)", "store.hasJournal"]],
+    seedsMax: 1,
+    test: "tests/scenarios/scenarios_test.ts",
+  },
+  {
+    name: "what is not in the journal yet is not sent to a replica that was away",
+    file: "node/replication/resync.ts",
+    edits: [["onTheWay.union(keys)", "new Set(keys)"]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/resync_test.ts",
   },
   {
     name: "a replica is level before the resync is on its disk",

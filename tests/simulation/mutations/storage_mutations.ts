@@ -62,6 +62,33 @@ export const STORAGE_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/storage/recovery_test.ts",
   },
   {
+    name: "what the journal tells leaves out the last batch of each segment",
+    file: "node/storage/journal/journal_reader.ts",
+    edits: [["at < end && next <= last;", "at < end && next <= last - 1;"], [
+      "if (next <= last) return true;",
+      "if (next <= last - 1) return true;",
+    ]],
+    seedsMax: 20,
+  },
+  {
+    name: "what the journal tells leaves out deletions",
+    file: "node/storage/journal/journal_reader.ts",
+    edits: [[
+      "    written.keys.push(keyOfRecordKey(key));",
+      "    if (value === undefined || ((value[4] ?? 0) & 1) !== 0) return;\n" +
+      "    written.keys.push(keyOfRecordKey(key));",
+    ]],
+    seedsMax: 20,
+    storm: "deletes",
+  },
+  {
+    name: "a segment that is garbled tells a replica less than it missed",
+    file: "node/storage/journal/journal_reader.ts",
+    edits: [["            resolve(undefined);", "            resolve(index);"]],
+    seedsMax: 1,
+    test: "tests/unit/node/storage/journal/journal_reader_test.ts",
+  },
+  {
     name: "a frame is not synced",
     file: "node/storage/journal/journal.ts",
     edits: [
@@ -210,8 +237,8 @@ export const STORAGE_MUTATIONS: readonly Mutation[] = [
     file: "node/storage/journal/journal.ts",
     edits: [
       [
-        "    this.#mustRoll = true;\n    await segment",
-        "    await segment",
+        "    this.#mustRoll = true;\n    try {",
+        "    try {",
       ],
     ],
     seedsMax: 1,

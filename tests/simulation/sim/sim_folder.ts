@@ -46,6 +46,8 @@ function boundsOf(random: Random): Partial<JournalBounds> {
     journalBytes: feedBytes * spread(random, 2, 20),
     segmentBytes: feedBytes * spread(random, 0.5, 4),
     segmentBytesMin: feedBytes * spread(random, 0.1, 1),
+    // Half of them keep nothing for replicas that were away.
+    keptBytes: feedBytes < 6_000 ? 0 : feedBytes * 20,
   };
 }
 

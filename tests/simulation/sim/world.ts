@@ -97,6 +97,8 @@ export interface ClusterShape {
   readonly tombstoneKeepMs: number;
   /** How many client sessions a partition remembers. Absent: as many as in production. */
   readonly clientSessionsMax?: number | undefined;
+  /** How many of a partition's latest writes a primary remembers. Absent: as many as in production. */
+  readonly recentWritesMax?: number | undefined;
   /** Each start of the coordinator takes the next, and after the last one the first. */
   readonly leases: readonly LeaseTimes[];
   /** Clients log in, members show certificates, and somebody tries to get through. */
@@ -669,6 +671,7 @@ export class World {
       cacheBytes: this.scheduler.random.uint32() % 2 === 0 ? 0 : 8 * 1024,
       tombstoneKeepMs: this.shape.tombstoneKeepMs,
       clientSessionsMax: this.shape.clientSessionsMax,
+      recentWritesMax: this.shape.recentWritesMax,
       weight: 1,
       secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {

@@ -59,6 +59,11 @@ export class ManualClock implements Clock {
     }
   }
 
+  /** Time passes and nothing runs, as in a synchronous call that takes so long. */
+  holdUp(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Runs everything that is due within `ms`, in order, and lets that time pass. */
   advance(ms = 0): void {
     const untilMs = this.#nowMs + ms;

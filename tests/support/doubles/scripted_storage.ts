@@ -6,6 +6,8 @@
  * @module
  */
 import { assertExists } from "@std/assert";
+import { keyOfRecordKey } from "../../../node/storage/record.ts";
+import { decodeState, stateKey } from "../../../node/storage/state_record.ts";
 import { RowsSnapshot } from "../../../node/storage/memory/rows_snapshot.ts";
 import type {
   LostBatches,
@@ -38,6 +40,8 @@ export class ScriptedStorage implements Storage {
   closed = false;
   /** It plays a storage that nobody opens again; the test still says when batches end. */
   volatile = false;
+  /** The batches that it keeps for replicas that were away; it has no journal unless {@linkcode keepJournal} was called. */
+  writtenSince?: NonNullable<Storage["writtenSince"]>;
   /** Snapshots that are open. */
   snapshots = 0;
   #ranges: (() => void)[] = [];
@@ -47,6 +51,28 @@ export class ScriptedStorage implements Storage {
     const storage = new ScriptedStorage();
     for (const changes of batches) storage.#commit(copyOf(changes));
     return storage;
+  }
+
+  /** From now on it tells what was written, as far back as it keeps batches. @param batches how many; default: all */
+  keepJournal(batches = Infinity): void {
+    this.writtenSince = (partition, lastSeq) => {
+      const found = new Set<string>();
+      const state = hexOf(stateKey(partition));
+      const first = Math.max(0, this.batches.length - batches);
+      // What the state record said before a batch is what the batches before it have left.
+      for (let i = this.batches.length - 1; i >= first; i--) {
+        for (const { key } of this.batches[i] ?? []) {
+          if (hexOf(key).startsWith(state) && key.length > 2) found.add(keyOfRecordKey(key));
+        }
+        const before = this.batches.slice(0, i).flat().findLast(({ key }) => hexOf(key) === state);
+        const { value } = before ?? {};
+        const saidBefore = value === undefined
+          ? 0
+          : decodeState(stateKey(partition), value).state.lastSeq;
+        if (saidBefore <= lastSeq) return Promise.resolve(found);
+      }
+      return Promise.resolve(undefined);
+    };
   }
 
   get batch(): number {

@@ -49,6 +49,17 @@ interface Host {
   reachable: boolean;
   /** The newest map that its processes went by, as its disk keeps it. */
   keptMap: ClusterMap | undefined;
+  /** While this is set, a row that was not read before takes so long; a synchronous read holds up the process. */
+  slowRead?: SlowRead;
+}
+
+/** A disk from which rows have to be read. */
+interface SlowRead {
+  readonly ms: number;
+  /** Rows that the system has in memory by now, by key. */
+  readonly inMemory: Set<string>;
+  /** Synchronous reads of others. */
+  heldUp: number;
 }
 
 const PORT = 1;
@@ -57,14 +68,44 @@ const PORT = 1;
 class ProcessStorage implements Storage {
   readonly #disk: Storage;
   readonly #alive: () => boolean;
+  readonly #clock: ManualClock;
+  readonly #slowRead: () => SlowRead | undefined;
 
-  constructor(disk: Storage, alive: () => boolean) {
+  constructor(
+    disk: Storage,
+    alive: () => boolean,
+    clock: ManualClock,
+    slowRead: () => SlowRead | undefined,
+  ) {
     this.#disk = disk;
     this.#alive = alive;
+    this.#clock = clock;
+    this.#slowRead = slowRead;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
+    const slow = this.#slowRead();
+    if (slow !== undefined && key.length > 2 && !slow.inMemory.has(key.join())) {
+      slow.heldUp++;
+      slow.inMemory.add(key.join());
+      this.#clock.holdUp(slow.ms);
+    }
     return this.#disk.get(key);
+  }
+
+  mayReadDisk(key: Uint8Array): boolean {
+    return key.length > 2;
+  }
+
+  prefetch(keys: Uint8Array[]): Promise<void> {
+    const slow = this.#slowRead();
+    if (slow === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#clock.setTimer(slow.ms, () => {
+        for (const key of keys) slow.inMemory.add(key.join());
+        if (this.#alive()) resolve();
+      });
+    });
   }
 
   write(changes: StorageChange[], sync: boolean, done: (error: Error | undefined) => void): void {
@@ -163,6 +204,8 @@ export class NodeCluster {
     const storage: ProcessStorage = new ProcessStorage(
       host.storage,
       () => host.process === storage,
+      clock,
+      () => host.slowRead,
     );
     host.process = storage;
     const opening = openPartitionStores(storage, this.map.settings.partitionCount);

@@ -285,6 +285,11 @@ export class ScenarioWorld {
     }
   }
 
+  /** A disk keeps its journal: the last so many batches. */
+  keepJournal(id: NodeId, batches: number): void {
+    this.#host(id).storage.keepJournal(batches);
+  }
+
   /** A disk refuses the oldest batch. */
   async failWrite(id: NodeId): Promise<void> {
     this.#host(id).storage.fail(new KvError("storage_failed", "the disk is full"));
@@ -404,8 +409,11 @@ export class ScenarioWorld {
       report: (report) => outbox.add(report),
       confirmReads: (partition) => confirmations.want(partition),
       expired: () => {},
-      resynced: (node, entries, full) =>
-        this.#say(`${id}: ${node} is level, sent ${full ? "everything, " : ""}${entries}`),
+      resynced: (node, entries, source) => {
+        const how = source === "everything" ? "everything, " : "";
+        const by = source === "journal" ? ", as the journal tells" : "";
+        this.#say(`${id}: ${node} is level, sent ${how}${entries}${by}`);
+      },
       retries: new Retries(NO_LOG, () => clock.monotonicMs()),
       needsRepair: (error) => this.#say(`${id} needs a repair: ${error.message}`),
       transfers: new TransferPacer(clock),

@@ -43,14 +43,19 @@ const refusal = (stream: number, hopeless = false): Message<"stream_refused"> =>
 Deno.test("FollowerStream.onInfo: sends everything if the difference cannot be told, and to an empty replica never", () => {
   const table: [what: string, info: Partial<Message<"resync_info">>, full: boolean][] = [
     ["level with the tombstone watermark", { commit: 3 }, false],
-    ["below the tombstone watermark: a tombstone may be gone", { commit: 2 }, true],
+    ["below the tombstone watermark, and all writes since are known", { commit: 2 }, false],
+    ["below it, and they are not: a tombstone may be gone", { commit: 1 }, true],
     ["beyond what the primary has", { commit: 6 }, true],
     ["does not know what to doubt", { unacknowledged: undefined }, true],
     ["nothing at all", { last_term: 0, commit: 0, last: 0, unacknowledged: [] }, false],
   ];
   for (const [what, given, full] of table) {
     const { node, stream, info } = setUp();
-    for (let seq = 1; seq <= 5; seq++) node.write(`k${seq}`, seq);
+    node.recent.reset(2);
+    for (let seq = 1; seq <= 5; seq++) {
+      node.write(`k${seq}`, seq);
+      if (seq > 2) node.recent.push(seq, `k${seq}`);
+    }
     node.store.setState({ commitSeq: 5, watermark: 3 });
     stream.start();
     const message = info(given);

@@ -37,18 +37,17 @@ Deno.test("HeldResync.outcome: a piece gives way to what is newer, unless that m
 
 Deno.test("HeldResync.outcome: a live write stands against every piece, whichever comes first", () => {
   const held = new HeldResync();
-  held.pushWrites([entry("a", 8), entry("gone", 9)]);
+  held.pushWrites([entry("a", 8), entry("gone", 10)]);
   held.pushChunk(chunk([entry("a", 3)], ["gone"]));
-  held.pushWrites([entry("a", 10)]);
-  assertEquals(outcome(held, [], ["a", "gone"]), [["a@10", "gone@9"], []]);
+  held.pushWrites([entry("a", 11)]);
+  assertEquals(outcome(held, [], ["a", "gone"]), [["a@11", "gone@10"], []]);
 });
 
-Deno.test("HeldResync.outcome: what the primary does not have goes if it is doubted, and stays otherwise", () => {
+Deno.test("HeldResync.outcome: what the primary does not have goes, unless it is newer than the piece and not doubted", () => {
   const held = new HeldResync();
-  held.pushChunk(chunk([], ["doubted", "other"]));
-  assertEquals(outcome(held, [entry("doubted", 4), entry("other", 4)], ["doubted"]), [[], [
-    "doubted",
-  ]]);
+  held.pushChunk(chunk([], ["doubted", "deleted", "newer", "never here"]));
+  const stored = [entry("doubted", 11), entry("deleted", 4), entry("newer", 10)];
+  assertEquals(outcome(held, stored, ["doubted"]), [[], ["doubted", "deleted"]]);
 });
 
 Deno.test("HeldResync.isTooMuch: counts keys and values of pieces and writes alike", () => {

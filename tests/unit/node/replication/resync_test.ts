@@ -5,7 +5,7 @@ import { Resync, type ResyncStream } from "../../../../node/replication/resync.t
 import { RecordingNode } from "../../../support/doubles/recording_ports.ts";
 
 /** A resync from a store with some writes, of which few are remembered. */
-function setUp({ writes = 3, full = false, mustAck = true } = {}) {
+function setUp({ writes = 3, full = false, mustAck = true, empty = false } = {}) {
   const node = new RecordingNode();
   for (let seq = 1; seq <= writes; seq++) node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
   node.recent.reset(writes);
@@ -24,7 +24,7 @@ function setUp({ writes = 3, full = false, mustAck = true } = {}) {
   const resync = new Resync(
     stream,
     { partition: 0, term: () => 1, stream: 1, store, recent, ports },
-    { full, followerCommitSeq: full ? undefined : 0 },
+    { full, followerCommitSeq: full || empty ? undefined : 0 },
   );
   const begin = (info: { commit: number; unacknowledged?: readonly string[] }) =>
     resync.begin({
@@ -61,6 +61,74 @@ Deno.test("Resync: what is too old to be remembered is looked for in the whole p
   assertEquals(chunks().map(({ entries, full }) => [entries.map(([key]) => key), full]), [
     [["k0002", "k0003"], false],
   ]);
+});
+
+Deno.test("Resync: what is too old to be remembered is told by the journal, and what is not in it yet by the list of recent writes", async () => {
+  const { node, begin, chunks } = setUp({ writes: 0 });
+  node.storage.keepJournal();
+  const write = (seq: number) => {
+    node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
+    node.recent.push(seq, `k${`${seq}`.padStart(4, "0")}`);
+  };
+  for (let seq = 1; seq <= 30; seq++) {
+    write(seq);
+    await node.settle();
+  }
+  // On its way to the disk.
+  write(31);
+  let scans = 0;
+  const { range } = node.storage;
+  node.storage.range = (of) => {
+    scans++;
+    return range.call(node.storage, of);
+  };
+  begin({ commit: 10, unacknowledged: ["k0003"] });
+  await node.clock.run(0);
+  const keys = chunks().flatMap(({ entries }) => entries.map(([key]) => key)).sort();
+  const wanted = Array.from({ length: 21 }, (_, i) => `k00${i + 11}`);
+  assertEquals([keys, scans, node.takeLines().at(-1)], [["k0003", ...wanted], 0, "all sent"]);
+});
+
+Deno.test("Resync: the journal is not asked for what was not written here in order", async () => {
+  const { node, begin, chunks } = setUp({ writes: 40 });
+  node.storage.keepJournal();
+  await node.settle();
+  let asked = 0;
+  const { writtenSince } = node.storage;
+  node.storage.writtenSince = (...of) => {
+    asked++;
+    return writtenSince?.(...of) ?? Promise.resolve(undefined);
+  };
+  begin({ commit: 39 });
+  await node.settle();
+  assertEquals([asked, chunks().flatMap(({ entries }) => entries).length], [0, 1]);
+});
+
+Deno.test("Resync: a journal that does not reach back leads to reading through the partition", async () => {
+  const { node, begin, chunks, resync } = setUp({ writes: 0 });
+  node.storage.keepJournal(2);
+  for (let seq = 1; seq <= 30; seq++) {
+    node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
+    node.recent.push(seq, `k${`${seq}`.padStart(4, "0")}`);
+    await node.settle();
+  }
+  begin({ commit: 2 });
+  await node.settle();
+  assertEquals([chunks().flatMap(({ entries }) => entries).length, resync.knowsKeys], [28, false]);
+});
+
+Deno.test("Resync: a replica that has nothing gets all of it, whatever tombstones are gone and wherever the journal ends", async () => {
+  const { node, begin, chunks } = setUp({ writes: 0, empty: true });
+  node.storage.keepJournal(2);
+  for (let seq = 1; seq <= 30; seq++) {
+    node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
+    node.recent.push(seq, `k${`${seq}`.padStart(4, "0")}`);
+    await node.settle();
+  }
+  node.store.setState({ commitSeq: 30, watermark: 20 });
+  begin({ commit: 0 });
+  await node.settle();
+  assertEquals(chunks().flatMap(({ entries }) => entries).length, 30);
 });
 
 Deno.test("Resync: everything is sent in pieces that meet, and only a bounded number before the replica has written some", async () => {
