@@ -214,7 +214,7 @@ export class ClusterController {
       this.#out.answer({ refusal });
       return;
     }
-    this.#liveness.noteRegistration();
+    this.#liveness.noteRegistration(nowMs);
     this.#departures.forgetSession(session);
     const member = takeRegistration(this.#state, this.#out, session, message, nowMs);
     this.#settle(nowMs);

@@ -15,7 +15,8 @@
  * - Nothing is decided about a node in the first failure timeout after the coordinator's start, or
  *   after it was itself stopped for a while, alone or with its machine: it cannot know who was silent. Nor
  *   before the first node has registered after a start: the coordinator's folder may have been moved, and
- *   all nodes serve.
+ *   all nodes serve. If there are several coordinators, those that have not registered by then have
+ *   NODE_SEARCH_MS more: they may have asked one first that does not answer.
  *
  * @module
  */
@@ -23,6 +24,7 @@ import {
   CLOCK_DRIFT_MAX,
   COORDINATOR_DEAF_PART,
   HEARD_INTERVALS_MAX,
+  NODE_SEARCH_MS,
 } from "../../shared/limits/membership.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type { ClusterState } from "../state/cluster_state.ts";
@@ -60,8 +62,14 @@ export class Liveness {
     return this.#nobodyRegistered;
   }
 
-  /** A node has registered. */
-  noteRegistration(): void {
+  /** A node registers. Of several coordinators, the others may still look for the one that is active. Rule C10. */
+  noteRegistration(nowMs: number): void {
+    if (this.#awaitsFirstSinceMs !== undefined && this.#state.hasSeveralCoordinators) {
+      for (const member of this.#state.members.values()) {
+        const isSearching = member.presence === "unknown" && member.session === undefined;
+        if (isSearching) member.lastSeenMs = nowMs + NODE_SEARCH_MS;
+      }
+    }
     this.#awaitsFirstSinceMs = undefined;
     this.#nobodyRegistered = false;
   }

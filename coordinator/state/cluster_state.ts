@@ -144,6 +144,11 @@ export class ClusterState {
     this.publisher.decide();
   }
 
+  /** Whether a node may have to look for the coordinator that is active. */
+  get hasSeveralCoordinators(): boolean {
+    return (this.#coordinators?.length ?? 0) > 1;
+  }
+
   /** The databases besides `default`, as decided. */
   get databases(): DatabaseList {
     return this.#databases ?? NO_DATABASES;

@@ -265,6 +265,7 @@ export class CoordinatorSession {
       },
       (reason) => {
         this.#abandonConnect = undefined;
+        this.#choice.silent(address);
         this.#failed(reason);
       },
       { role: "coordinator" },
@@ -467,6 +468,12 @@ export class CoordinatorSession {
     this.#failed(reason);
   }
 
+  /** Nothing comes from the coordinator. */
+  #giveUp(reason: Error): void {
+    this.#choice.silent(this.#address);
+    this.#break(reason);
+  }
+
   #onClose(reason: Error | undefined): void {
     this.#connection = undefined;
     this.#failed(reason ?? new KvError("unavailable", "the coordinator closed the connection"));
@@ -520,7 +527,7 @@ export class CoordinatorSession {
   #setDeadline(what: string, timeoutMs: number = SESSION_REPLY_TIMEOUT_MS): void {
     this.#clearDeadline();
     this.#deadline = this.#deps.clock.setTimer(timeoutMs, () => {
-      this.#break(new KvError("timeout", `${what}: no answer within ${timeoutMs} ms`));
+      this.#giveUp(new KvError("timeout", `${what}: no answer within ${timeoutMs} ms`));
     });
   }
 
@@ -541,7 +548,7 @@ export class CoordinatorSession {
       ? SESSION_SILENCE_OF_SEVERAL_MS
       : SESSION_SILENCE_MS;
     if (silentMs >= silenceMs) {
-      this.#break(
+      this.#giveUp(
         new KvError("timeout", `nothing came from the coordinator for ${silenceMs} ms`),
       );
       return;

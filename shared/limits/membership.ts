@@ -68,6 +68,11 @@ export const SESSION_SILENCE_MS = 5_000;
 export const SESSION_SILENCE_OF_SEVERAL_MS = 2_500;
 export const SESSION_GREETING_MS = 1_500;
 export const SESSION_BACKOFF_OF_SEVERAL_MS_MAX = 500;
+/**
+ * Rule C10: when the first node has registered with a coordinator that has become active, the others have this much
+ * longer than the failure timeout, since one that does not answer may have been asked first.
+ */
+export const NODE_SEARCH_MS = 1_500;
 /** A node writes the newest map to its disk no sooner than this long after the last one, ... */
 export const KEEP_MAP_MS_MIN = 1_000;
 /** ... and no sooner than this many times what that took, so a large map takes a small share of the time. */
@@ -213,6 +218,10 @@ invariant(SESSION_SILENCE_MS > 2 * SESSION_PING_MS, "a pinged session has time t
 invariant(
   SESSION_SILENCE_OF_SEVERAL_MS > 2 * SESSION_PING_MS,
   "a pinged session has time to answer, also if there are other coordinators",
+);
+invariant(
+  NODE_SEARCH_MS >= SESSION_GREETING_MS,
+  "who asks a coordinator first that does not answer has the whole failure timeout for the others",
 );
 invariant(
   COORDINATOR_HOLD_MS > 3 * COORDINATOR_CONFIRM_MS,

@@ -166,6 +166,27 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
     storm: "coordinators",
   },
   {
+    name: "who has become active gives nodes no time to find it",
+    file: "coordinator/membership/liveness.ts",
+    edits: [["member.lastSeenMs = nowMs + NODE_SEARCH_MS", "member.lastSeenMs = nowMs"]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/membership/liveness_test.ts",
+  },
+  {
+    name: "a node asks the coordinator first that does not answer any more",
+    file: "node/membership/coordinator_choice.ts",
+    edits: [["if (this.#mayAnswer(named, others)) return", "return"]],
+    seedsMax: 1,
+    test: "tests/unit/node/membership/coordinator_session_test.ts",
+  },
+  {
+    name: "an active coordinator that hears of no node stays active",
+    file: "coordinator/coordinator.ts",
+    edits: [["this.#register?.release(COORDINATOR_DEAF_PAUSE_MS);", ""]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/several_coordinators_test.ts",
+  },
+  {
     name: "a node that does not take over its map is given partitions",
     file: "coordinator/membership/liveness.ts",
     edits: [["if (map < member.owedEpoch) {", "if (map < 0) {"]],

@@ -2,9 +2,18 @@
 import { assert, assertEquals, assertExists } from "@std/assert";
 import type { CoordinatorsReport } from "../../../coordinator/coordinators_report.ts";
 import { Coordinator } from "../../../coordinator/coordinator.ts";
+import { setPeriodic, type Timer } from "../../../shared/platform/clock.ts";
+import {
+  COORDINATOR_DEAF_PAUSE_MS,
+  COORDINATOR_JITTER_MS,
+  FAILURE_TIMEOUT_MS,
+  HEARTBEAT_INTERVAL_MS,
+} from "../../../shared/limits/membership.ts";
+import type { Stream } from "../../../shared/platform/transport.ts";
+import { Connection } from "../../../shared/wire/connection.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";
 import { hello } from "../../../shared/wire/hello.ts";
-import type { Reply } from "../../../shared/wire/messages.ts";
+import type { Message, Reply } from "../../../shared/wire/messages.ts";
 import { RpcClient } from "../../../shared/wire/rpc_client.ts";
 import { ManualClock } from "../../support/doubles/manual_clock.ts";
 import { MemoryDocumentStore } from "../../support/doubles/memory_document_store.ts";
@@ -102,6 +111,75 @@ class Scene implements AsyncDisposable {
   }
 }
 
+const NODE = "0123456789abcdef";
+
+/** A node's session, as far as a coordinator sees it. */
+class FakeNode {
+  hasLease = false;
+  isSilent = false;
+  readonly #connection: Connection;
+  readonly #beats: Timer;
+  #heard = 0;
+  #map = 0;
+
+  static async connect({ clock, network }: Scene, to: Id): Promise<FakeNode> {
+    let stream: Stream | undefined;
+    network.transport("node").connect(
+      { host: to, port: 8080 },
+      1_000,
+      (opened) => stream = opened,
+      (error) => {
+        throw error;
+      },
+    );
+    await clock.run(10);
+    assertExists(stream);
+    return new FakeNode(stream, clock);
+  }
+
+  private constructor(stream: Stream, clock: ManualClock) {
+    const process = { node: NODE, instance: "i1", incarnation: 1 };
+    this.#connection = new Connection(stream, clock, {
+      onMessage: (message) => this.#onMessage(message),
+      onInvalid: (error) => {
+        throw error;
+      },
+      onClose: () => this.close(),
+    });
+    const address = { host: "node", port: 8081, http_port: 0, zone: "z", weight: 1 };
+    this.#connection.send(hello("member", { node: NODE }));
+    this.#connection.send({ req_type: "register", ...process, ...address, held: [], batch: 0 });
+    this.#beats = setPeriodic(clock, HEARTBEAT_INTERVAL_MS, () => {
+      if (this.#map === 0 || this.isSilent) return;
+      this.#connection.send({
+        req_type: "heartbeat",
+        ...process,
+        sent: clock.monotonicMs(),
+        epoch: this.#map,
+        map: this.#map,
+        heard: this.#heard,
+        unserved: 0,
+      });
+    });
+  }
+
+  close(): void {
+    this.#beats.cancel();
+    this.#connection.close();
+  }
+
+  #onMessage(message: Message): void {
+    if (message.req_type === "registered") {
+      this.#heard = message.at;
+      this.#map = message.map.epoch;
+    } else if (message.req_type === "map_delta") this.#map = message.delta.epoch;
+    else if (message.req_type === "heartbeat_ack") {
+      this.#heard = message.at;
+      this.hasLease = message.lease === true;
+    }
+  }
+}
+
 Deno.test("Coordinator: of three one acts; each answers an order, and says the same of all", async () => {
   await using scene = await Scene.open();
   assertEquals(scene.active, ["c1"]);
@@ -143,6 +221,20 @@ Deno.test("Coordinator: cut off from one of two others, it stays what it is", as
   assertEquals(scene.report("c1").activities, 1);
   scene.network.heal("c1", "c2");
   await scene.until(() => scene.of("c1").health().reasons.every((one) => !one.includes("away")));
+});
+
+Deno.test("Coordinator: one that hears of no node any more lets another one act, and does not try again soon (rule G15)", async () => {
+  await using scene = await Scene.open();
+  const node = await FakeNode.connect(scene, "c1");
+  await scene.until(() => node.hasLease);
+  node.isSilent = true;
+  const tookMs = await scene.until(() => scene.active.some((id) => id !== "c1"));
+  // Before it has taken the node to be down.
+  assert(tookMs < FAILURE_TIMEOUT_MS + COORDINATOR_JITTER_MS, `${tookMs} ms`);
+  assertEquals(scene.of("c1").map?.nodes.map(({ state }) => state), ["up"]);
+  await scene.clock.run(COORDINATOR_DEAF_PAUSE_MS - 1_000);
+  assertEquals([scene.active.length, scene.active.includes("c1")], [1, false]);
+  node.close();
 });
 
 Deno.test("Coordinator.close: the active one gives its right back, and another one acts at once", async () => {

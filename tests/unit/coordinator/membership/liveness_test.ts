@@ -1,6 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { Liveness, NOBODY_REGISTERED } from "../../../../coordinator/membership/liveness.ts";
-import { CLOCK_DRIFT_MAX, HEARD_INTERVALS_MAX } from "../../../../shared/limits/membership.ts";
+import {
+  CLOCK_DRIFT_MAX,
+  HEARD_INTERVALS_MAX,
+  NODE_SEARCH_MS,
+} from "../../../../shared/limits/membership.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { coordinatorState, LATER_MS, START_MS } from "../../../support/worlds/coordinator_state.ts";
 
@@ -88,7 +92,7 @@ Deno.test("Liveness.acknowledge: carries the epoch that takes a role away, and t
 
 Deno.test("Liveness.tick: who was silent for the failure timeout is down, and not before the grace is over", () => {
   const { liveness, member, state, out } = setUp();
-  liveness.noteRegistration();
+  liveness.noteRegistration(START_MS);
   const a = member("a");
   a.lastSeenMs = a.heardMs = LATER_MS - 2_500;
   state.graceUntilMs = LATER_MS + 1;
@@ -103,7 +107,7 @@ Deno.test("Liveness.tick: who was silent for the failure timeout is down, and no
 
 Deno.test("Liveness.tick: who hears of none of the nodes any more says so before it takes them to be down (rule G15)", () => {
   const { liveness, member, out } = setUp();
-  liveness.noteRegistration();
+  liveness.noteRegistration(START_MS);
   for (let ms = START_MS; ms < LATER_MS; ms += 1_000) liveness.tick(ms);
   const deafAt = (ms: number) => {
     liveness.tick(ms);
@@ -132,8 +136,40 @@ Deno.test("Liveness.tick: judges nobody before the first node has registered (ru
   assertEquals([liveness.awaitsFirst, liveness.nobodyRegistered], [true, true]);
   assertEquals(out.take().log.map(({ event }) => event), [NOBODY_REGISTERED]);
   assertEquals(member("a").presence, "live");
-  liveness.noteRegistration();
+  liveness.noteRegistration(START_MS);
   assertEquals([liveness.awaitsFirst, liveness.nobodyRegistered], [false, false]);
+});
+
+Deno.test("Liveness.tick: of several coordinators, whoever becomes active gives nodes time to find it (rule C10)", () => {
+  for (const count of [1, 3]) {
+    const { liveness, member, state } = setUp();
+    state.setCoordinators(
+      Array.from({ length: count }, (_, i) => ({ id: `c${i}`, host: "h", port: i + 1 })),
+    );
+    for (const id of ["b", "c"]) {
+      Object.assign(member(id), { presence: "unknown", session: undefined, lastSeenMs: START_MS });
+    }
+    // What has a session already does not look for one.
+    member("c").session = 3;
+    for (let ms = START_MS; ms <= LATER_MS; ms += 500) liveness.tick(ms);
+    liveness.noteRegistration(LATER_MS);
+    member("a").lastSeenMs = Infinity;
+    const silent = { a: "live", b: "unknown", c: "unknown" };
+    const downAt: Record<string, number> = {};
+    for (let ms = LATER_MS; ms <= LATER_MS + 6_000; ms += 500) {
+      liveness.tick(ms);
+      for (const id of Object.keys(silent)) {
+        if (member(id).presence === "down") downAt[id] ??= ms - LATER_MS;
+      }
+    }
+    const lateMs = count === 1 ? 0 : NODE_SEARCH_MS;
+    assertEquals(downAt, { b: 2_500 + lateMs, c: 2_500 }, `${count} coordinators`);
+    // The next one that registers gives nobody more time.
+    const { lastSeenMs } = member("b");
+    member("b").presence = "unknown";
+    liveness.noteRegistration(LATER_MS + 7_000);
+    assertEquals(member("b").lastSeenMs, lastSeenMs);
+  }
 });
 
 Deno.test("Liveness.stoodStill: gives everybody time, after more than half a failure timeout", () => {

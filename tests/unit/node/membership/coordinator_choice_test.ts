@@ -41,6 +41,27 @@ Deno.test("CoordinatorChoice: first whom another one has named, then the one tha
   }
 });
 
+Deno.test("CoordinatorChoice: one that did not answer is tried after the others, whoever names it", () => {
+  const names = new KvError("unavailable", "elsewhere", { detail: { active: "h:1" } });
+  for (let seed = 1; seed <= 20; seed++) {
+    const choice = new CoordinatorChoice(new SeededRandom(seed));
+    const next = () => choice.next([A, B, C], MAP)?.port;
+    for (let i = seed % 3; i > 0; i--) next();
+    choice.lost(A);
+    choice.silent(A);
+    const tried = [next()];
+    choice.refused(names);
+    tried.push(next());
+    assertEquals(tried.toSorted(), [2, 3]);
+    choice.refused(names);
+    assertEquals(next(), 1);
+  }
+  const alone = new CoordinatorChoice(new SeededRandom(1));
+  alone.lost(A);
+  alone.silent(A);
+  assertEquals(alone.next([A], undefined), A, "the only one is tried at once");
+});
+
 Deno.test("areSeveral: by the map", () => {
   assertEquals([areSeveral(undefined), areSeveral(MAP)], [false, true]);
 });

@@ -6,7 +6,12 @@ import {
 import type { ClusterMap, PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import { type KvError, toKvError } from "../../../../shared/base/errors.ts";
-import { SESSION_REPLY_TIMEOUT_MS } from "../../../../shared/limits/membership.ts";
+import {
+  SESSION_BACKOFF_MS,
+  SESSION_GREETING_MS,
+  SESSION_REPLY_TIMEOUT_MS,
+  SESSION_SILENCE_OF_SEVERAL_MS,
+} from "../../../../shared/limits/membership.ts";
 import type { LogFields } from "../../../../shared/platform/logger.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
 import type { Message, MessageType } from "../../../../shared/wire/messages.ts";
@@ -387,6 +392,29 @@ Deno.test("CoordinatorSession leaves a connection over which nothing comes", asy
   }
   assertEquals(bench.connections.length, 2);
   bench.session.close();
+});
+
+Deno.test("CoordinatorSession turns to another coordinator at once if one falls silent", async () => {
+  const bench = new Bench();
+  const other: Address = { host: "other", port: 8080 };
+  const coordinators = [COORDINATOR, other].map((address, i) => ({ id: `c${i}`, ...address }));
+  bench.onRegister = () => ({
+    req_type: "registered",
+    map: { ...mapOf(5), coordinators },
+    heartbeat_port: 3769,
+    at: 1,
+  });
+  await bench.start();
+  let asked = 0;
+  const listener = await bench.network.transport("other").listen(other, () => void asked++);
+  bench.answersPings = false;
+  await bench.clock.run(SESSION_SILENCE_OF_SEVERAL_MS + SESSION_BACKOFF_MS + 10);
+  assertEquals([bench.connections.length, asked], [1, 1]);
+  // That one does not answer either.
+  await bench.clock.run(SESSION_GREETING_MS + 2 * SESSION_BACKOFF_MS + 10);
+  assertEquals([bench.connections.length, asked], [2, 1]);
+  bench.session.close();
+  listener.close();
 });
 
 Deno.test("CoordinatorSession ends the process for what trying again cannot change", async () => {
