@@ -19,16 +19,18 @@ export interface CoordinatorsChange {
 }
 
 /**
- * The voters that there are to be.
+ * The voters that there are to be. If a change is under way, the order comes on top of it: one that is being added can
+ * be removed, which calls that off.
  *
  * @param waiting those who would like to be coordinators
  * @throws {KvError} `bad_request` if a name is nobody's, or the change would leave none
  */
 export function votersAfter(
-  { voters }: CoordinatorSet,
+  { voters: now, wanted }: CoordinatorSet,
   waiting: readonly CoordinatorMember[],
   { add, remove }: CoordinatorsChange,
 ): CoordinatorMember[] {
+  const voters = wanted ?? now;
   for (const id of remove) {
     if (!voters.some((voter) => voter.id === id)) throw unknown("remove", id, voters);
   }

@@ -1,9 +1,9 @@
 /**
  * Runs seeds of the simulation.
  *
- *     deno task sim --seeds 200 --from 1 [--history FILE] [--timeline FILE] [--storm SECONDS]
+ *     deno task sim --seeds 200 --from 1 [--history FILE] [--timeline FILE] [--storm SECONDS] [--kind NAME]
  *
- * `--history` writes what the clients saw as JSON lines (FILE.SEED if there are several seeds),
+ * `--kind` is a storm of `faults/storms.ts` (default: all kinds of faults, by the seed), `--storm` its length. `--history` writes what the clients saw as JSON lines (FILE.SEED if there are several seeds),
  * `--timeline` the whole record of the last seed that failed; `--keep-going` does not end at the
  * first failure. An interrupt ends it after the seed under way, with the sums.
  *
@@ -17,17 +17,18 @@ import { parseArgs } from "@std/cli/parse-args";
 import { showUsage } from "../../tools/usage.ts";
 import { Coverage, HAPPENINGS } from "./coverage.ts";
 import { historyLines } from "./checkers/history_export.ts";
-import { simulate, type SimulationResult } from "./simulation.ts";
+import { STORMS } from "./faults/storms.ts";
+import { simulate, type SimulationOptions, type SimulationResult } from "./simulation.ts";
 
 const TIMELINE_LINES = 150;
 
 const USAGE = `usage: deno task sim [--seeds 20] [--from 1] [--history FILE] [--timeline FILE]
-                     [--storm SECONDS] [--keep-going]`;
+                     [--storm SECONDS] [--kind NAME] [--keep-going]`;
 
 async function main(): Promise<number> {
   if (showUsage(Deno.args, USAGE)) return 0;
   const flags = parseArgs(Deno.args, {
-    string: ["seeds", "from", "history", "timeline", "storm"],
+    string: ["seeds", "from", "history", "timeline", "storm", "kind"],
     boolean: ["keep-going"],
     default: { seeds: "20", from: "1" },
   });
@@ -37,7 +38,15 @@ async function main(): Promise<number> {
     console.error("--seeds and --from must be whole numbers, --seeds at least 1");
     return 2;
   }
-  const storm = flags.storm === undefined ? {} : { stormMs: Number(flags.storm) * 1_000 };
+  const kind: string | undefined = flags.kind;
+  if (kind !== undefined && !isStorm(kind)) {
+    console.error(`--kind is one of ${Object.keys(STORMS).join(", ")}`);
+    return 2;
+  }
+  const storm: Partial<SimulationOptions> = {
+    ...(kind === undefined ? {} : STORMS[kind]),
+    ...(flags.storm === undefined ? {} : { stormMs: Number(flags.storm) * 1_000 }),
+  };
   const coverage = new Coverage();
   const startMs = performance.now();
   const failed: number[] = [];
@@ -71,7 +80,8 @@ async function main(): Promise<number> {
     }
     if (result.failure === undefined) continue;
     failed.push(seed);
-    await explain(result, storm, flags.timeline);
+    const { timeline, storm: seconds } = flags;
+    await explain(result, storm, { timeline, kind, storm: seconds });
     if (!flags["keep-going"]) break;
   }
   const minutes = (performance.now() - startMs) / 60_000;
@@ -87,7 +97,7 @@ async function main(): Promise<number> {
   }
   const missing = coverage.missing();
   // The shares are those of storms of the usual length.
-  if (missing.length > 0 && storm.stormMs === undefined) {
+  if (missing.length > 0 && Object.keys(storm).length === 0) {
     console.log(`FAILED: never happened: ${missing.join(", ")}`);
     return 1;
   }
@@ -98,23 +108,33 @@ async function main(): Promise<number> {
   return 0;
 }
 
+function isStorm(name: string): name is keyof typeof STORMS {
+  return Object.hasOwn(STORMS, name);
+}
+
 async function explain(
   result: SimulationResult,
-  storm: { stormMs?: number },
-  file: string | undefined,
+  storm: Partial<SimulationOptions>,
+  flags: {
+    readonly timeline?: string | undefined;
+    readonly storm?: string | undefined;
+    readonly kind?: string | undefined;
+  },
 ): Promise<void> {
   const { seed, failure } = result;
   if (failure === undefined) return;
   Error.stackTraceLimit = 30;
   const again = await simulate({ seed, ...storm, recording: true });
   console.log(`\n${failure.what}\n${again.failure?.stack ?? ""}\n`);
-  const seconds = storm.stormMs === undefined ? "" : ` --storm ${storm.stormMs / 1000}`;
-  console.log(`replay: deno task sim --seeds 1 --from ${seed}${seconds}\n`);
+  const seconds = flags.storm === undefined ? "" : ` --storm ${flags.storm}`;
+  const kind = flags.kind === undefined ? "" : ` --kind "${flags.kind}"`;
+  console.log(`replay: deno task sim --seeds 1 --from ${seed}${seconds}${kind}\n`);
   if (again.hash !== result.hash) {
     console.log("THE REPLAY IS ANOTHER RUN: something is not deterministic");
   }
   const text = again.trace.text(failure.partition);
-  if (file !== undefined) await Deno.writeTextFile(file, again.trace.text() + "\n");
+  const { timeline } = flags;
+  if (timeline !== undefined) await Deno.writeTextFile(timeline, again.trace.text() + "\n");
   const lines = text.split("\n");
   console.log(
     lines.length > TIMELINE_LINES ? `(${lines.length - TIMELINE_LINES} lines before)` : "",

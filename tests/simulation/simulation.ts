@@ -28,6 +28,7 @@ import {
   SeededRandom,
 } from "../../shared/platform/random.ts";
 import { place } from "../../coordinator/placement/placement.ts";
+import type { CoordinatorsReport } from "../../coordinator/coordinators_report.ts";
 import type { Coverage, Happening } from "./coverage.ts";
 import { UNSERVED_MS_MAX } from "./faults/availability.ts";
 import { chooseFaults, type Faults, withoutDisks } from "./faults/faults.ts";
@@ -753,10 +754,8 @@ class Simulation {
     const { members, coordinator, map, shape } = this.#world;
     if (coordinator === undefined || map === undefined) return { text: "no coordinator runs" };
     if (!coordinator.isActive) return { text: "no coordinator is active" };
-    const { revision } = coordinator.coordinators();
-    for (const { name, coordinator: one } of this.#world.coordinators) {
-      if (one.coordinators().revision !== revision) return { text: `${name} is behind` };
-    }
+    const why = this.#whyCoordinatorsDiffer(coordinator.coordinators());
+    if (why !== undefined) return { text: why };
     for (const host of members) {
       if (host.runtime === undefined) return { text: `${host.name} does not run` };
       if (host.target !== "run") return { text: `${host.name} has not left yet` };
@@ -802,10 +801,25 @@ class Simulation {
     return undefined;
   }
 
+  /** Why the coordinators are not those that are wanted, or not all level with the active one. */
+  #whyCoordinatorsDiffer({ revision }: CoordinatorsReport): string | undefined {
+    const { coordinatorSet: set, areSeveral, allCoordinatorHosts: hosts } = this.#world;
+    if (!areSeveral) return undefined;
+    if (set === undefined) return "there is no set of coordinators";
+    if (set.wanted !== undefined) return "the coordinators change";
+    if (!set.voters.some(({ id }) => id === this.#world.first.id)) return "the first host has none";
+    for (const { id } of set.voters) {
+      const host = hosts.find((one) => one.id === id);
+      if (host?.coordinator === undefined) return `coordinator ${id} does not run`;
+      if (host.coordinator.coordinators().revision !== revision) return `${host.name} is behind`;
+    }
+    return undefined;
+  }
+
   #isAllWell(): boolean {
     const { members, coordinatorProcess } = this.#world;
     return coordinatorProcess?.running === true &&
-      this.#world.standbys.every(({ process }) => process?.running === true) &&
+      this.#world.standbys.every(({ process, retired }) => retired || process?.running === true) &&
       members.every(({ process }) => process?.running === true) &&
       this.#whyUnhealed() === undefined;
   }

@@ -109,12 +109,12 @@ export class Invariants {
       const host = this.#world.hosts.find((host) => host.process === process);
       if (host !== undefined) {
         this.#lookAt(host, process);
-        if (this.#world.standbys.length > 0) this.#watchLease(host);
+        if (this.#world.areSeveral) this.#watchLease(host);
       }
     }
     this.#readHistory();
     this.#watchMap();
-    if (this.#world.standbys.length > 0) this.#watchRight();
+    if (this.#world.areSeveral) this.#watchRight();
   }
 
   /** Of several coordinators one at most may give leases, whoever stands still. */
@@ -215,7 +215,7 @@ export class Invariants {
     if (epoch !== before) {
       this.#epochs.set(process, epoch);
       const map = node.map();
-      if (map !== undefined && this.#world.standbys.length > 0) this.#watchEpoch(host, map);
+      if (map !== undefined && this.#world.areSeveral) this.#watchEpoch(host, map);
     }
     for (let partition = 0; partition < this.#partitions; partition++) {
       const replica = node.partition(partition);

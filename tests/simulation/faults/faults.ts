@@ -46,6 +46,8 @@ export interface FaultRates {
   forget: number;
   replace: number;
   learnerDamage: number;
+  /** Only where there are several coordinators. */
+  coordinatorSet: number;
 }
 
 /** The name of such a fault. */
@@ -106,6 +108,7 @@ const RATES_MAX: FaultRates = {
   forget: 1,
   replace: 1,
   learnerDamage: 3,
+  coordinatorSet: 0,
 };
 
 /** Nothing goes wrong. */

@@ -9,12 +9,13 @@ import { FAILURE_TIMEOUT_MS, LEASE_MS } from "../../../shared/limits/membership.
 import { READ_FAILURE_MS_MAX } from "../../../shared/limits/replication.ts";
 import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
 import type { NodeId } from "../../../shared/cluster/cluster_map.ts";
+import { CoordinatorSets } from "./coordinator_sets.ts";
 import type { FaultName } from "./faults.ts";
 import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
 import type { SimDisk } from "../sim/sim_disk.ts";
 import { NODE_DOCUMENT } from "../sim/sim_folder.ts";
 import type { Channel } from "../sim/sim_network.ts";
-import { COORDINATOR_HOST, type NodeHost, type StandbyHost, type World } from "../sim/world.ts";
+import { COORDINATOR_HOST, type CoordinatorHost, type NodeHost, type World } from "../sim/world.ts";
 
 const NODES_MAX = 6;
 /**
@@ -60,10 +61,13 @@ export class Nemesis {
     | undefined;
   /** A process on such a copy. */
   #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
+  /** Of several coordinators. */
+  readonly #sets: CoordinatorSets;
 
   constructor(world: World, random: Random) {
     this.#world = world;
     this.#random = random;
+    this.#sets = new CoordinatorSets(world, random);
   }
 
   /** The storm begins. */
@@ -104,6 +108,7 @@ export class Nemesis {
       forget: () => this.#forget(),
       replace: () => this.#replace(),
       learnerDamage: () => this.#damageLearner(),
+      coordinatorSet: () => this.#sets.strike(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
       const rate = this.#world.faults.rates[name];
@@ -144,6 +149,7 @@ export class Nemesis {
     for (const { process } of world.standbys) process?.resume("as it came");
     if (this.#onOldDocument) world.killCoordinator(true);
     world.startCoordinator();
+    if (world.faults.rates.coordinatorSet > 0) this.#sets.mend();
     for (const host of world.members) {
       host.process?.resume("as it came");
       if (host.process === undefined) world.startNode(host);
@@ -495,8 +501,8 @@ export class Nemesis {
   }
 
   /** One of the others, if there are several and chance, which likes the active one, says so. */
-  #standby(): StandbyHost | undefined {
-    const { standbys } = this.#world;
+  #standby(): CoordinatorHost | undefined {
+    const standbys = this.#world.standbys.filter(({ retired }) => !retired);
     if (standbys.length === 0) return undefined;
     const active = standbys.find(({ coordinator }) => coordinator?.isActive === true);
     if (this.#world.firstCoordinator?.isActive === true && this.#chance(0.5)) return undefined;
@@ -515,13 +521,23 @@ export class Nemesis {
     if (standby !== undefined) {
       world.coverage.hit("fault: coordinator killed");
       world.killStandby(standby, !this.#chance(world.faults.powerLoss));
-      this.#later(world.outageMs(), () => world.startStandby(standby));
+      this.#startCoordinatorLater(standby);
       return;
     }
     if (world.coordinatorProcess === undefined || this.#onOldDocument) return;
     world.coverage.hit("fault: coordinator killed");
     world.killCoordinator(!this.#chance(world.faults.powerLoss));
-    this.#later(world.outageMs(), () => world.startCoordinator());
+    this.#startCoordinatorLater(world.first);
+  }
+
+  /** Unless it is not wanted any more, or was started meanwhile. */
+  #startCoordinatorLater(host: CoordinatorHost): void {
+    const world = this.#world;
+    this.#later(world.outageMs(), () => {
+      if (host.retired) return;
+      if (host === world.first) world.startCoordinator();
+      else world.startStandby(host);
+    });
   }
 
   #stopCoordinator(): void {
@@ -531,15 +547,15 @@ export class Nemesis {
       if (standby.process?.running !== true) return;
       world.stopStandby(standby, () => {
         world.coverage.hit("fault: coordinator stopped in order");
-        if (this.#storm) this.#later(world.outageMs(), () => world.startStandby(standby));
-        else world.startStandby(standby);
+        if (this.#storm) this.#startCoordinatorLater(standby);
+        else if (!standby.retired) world.startStandby(standby);
       });
       return;
     }
     if (world.coordinatorProcess?.running !== true || this.#onOldDocument) return;
     world.stopCoordinator(() => {
       world.coverage.hit("fault: coordinator stopped in order");
-      if (this.#storm) this.#later(world.outageMs(), () => world.startCoordinator());
+      if (this.#storm) this.#startCoordinatorLater(world.first);
       else world.startCoordinator();
     });
   }

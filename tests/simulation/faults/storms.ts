@@ -55,7 +55,10 @@ export const STORMS = {
     shape: { replicationFactor: 3, memory: false },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
-  /** Three coordinators, that die, stand still, and lose each other and the nodes. */
+  /**
+   * Three coordinators, that die, stand still, and lose each other, the nodes and their disks, while an operator adds,
+   * removes and replaces some: from one to five.
+   */
   coordinators: {
     faults: {
       ...NONE,
@@ -74,6 +77,7 @@ export const STORMS = {
         diskSlow: 2,
         diskFull: 1,
         wallJump: 0.5,
+        coordinatorSet: 10,
       },
       network: {
         ...NONE.network,
@@ -88,7 +92,7 @@ export const STORMS = {
       drift: 1,
     },
     stormMs: 120_000,
-    shape: { replicationFactor: 3, memory: false, coordinators: 3, secured: false, ...REMEMBERED },
+    shape: { replicationFactor: 3, memory: false, coordinators: 3, ...REMEMBERED },
     workload: { ...BUSY, hotKeys: 8, weakPercent: 0 },
   },
   /** As `cuts`, more of them, and the clients contradict each other all the time. */

@@ -187,6 +187,13 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/coordinator/several_coordinators_test.ts",
   },
   {
+    name: "an order about coordinators undoes the one before it",
+    file: "coordinator/change_coordinators.ts",
+    edits: [["const voters = wanted ?? now;", "const voters = wanted === undefined ? now : now;"]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/change_coordinators_test.ts",
+  },
+  {
     name: "a node that does not take over its map is given partitions",
     file: "coordinator/membership/liveness.ts",
     edits: [["if (map < member.owedEpoch) {", "if (map < 0) {"]],

@@ -8,13 +8,18 @@
 import { KvClient } from "../../../client/library/kv_client.ts";
 import { Coordinator } from "../../../coordinator/coordinator.ts";
 import type { CoordinatorSecurity } from "../../../coordinator/coordinator_options.ts";
+import { type CoordinatorSet, isQuorum } from "../../../coordinator/register/coordinator_set.ts";
 import { compareStamps, type Stamp } from "../../../coordinator/register/generation.ts";
 import { parseRecord } from "../../../coordinator/register/register_record.ts";
 import {
   type ClusterDocument,
   parseClusterDocument,
 } from "../../../coordinator/state/cluster_document.ts";
-import { newClusterRecord, readRecord } from "../../../coordinator/state/coordinator_record.ts";
+import {
+  type CoordinatorRecord,
+  newClusterRecord,
+  readRecord,
+} from "../../../coordinator/state/coordinator_record.ts";
 import type { StoredCluster } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
@@ -150,13 +155,20 @@ export interface NodeHost extends SecuredHost {
   gone: boolean;
 }
 
-/** The host of a coordinator beside the first one. */
-export interface StandbyHost {
-  readonly id: string;
+/** The host of a coordinator. */
+export interface CoordinatorHost {
+  /** Another one once its disk was emptied for a new coordinator. */
+  id: string;
   readonly name: string;
   readonly disk: SimDisk;
+  /** What it shows in a secured run. */
+  identity: HeldMemberIdentity | undefined;
+  /** Of its latest time of being active, in a secured run. */
+  keeper: SecurityKeeper | undefined;
   process: SimProcess | undefined;
   coordinator: Coordinator | undefined;
+  /** It was taken out, and is not to run. */
+  retired: boolean;
 }
 
 /** Whom a client asks: the nodes themselves, the coordinator, or one node. */
@@ -171,12 +183,10 @@ export class World {
   readonly faults: Faults;
   readonly shape: ClusterShape;
   readonly hosts: NodeHost[] = [];
-  readonly coordinatorDisk: SimDisk;
-  coordinatorProcess: SimProcess | undefined;
-  /** The one on the first host. */
-  firstCoordinator: Coordinator | undefined;
-  /** Further coordinators. */
-  readonly standbys: StandbyHost[];
+  /** The coordinator's host, or that of the first of several. */
+  readonly first: CoordinatorHost;
+  /** Those of further coordinators. */
+  readonly standbys: CoordinatorHost[] = [];
   /** What the coordinator's process runs on: its disk, or an old copy. */
   #coordinatorOn: SimDisk;
   readonly clientProcesses: SimProcess[] = [];
@@ -188,13 +198,13 @@ export class World {
   onProcessEnded: (host: NodeHost) => void = () => {};
   /** Of a secured cluster. */
   readonly security: SimSecurity | undefined;
-  readonly #coordinatorIdentity: HeldMemberIdentity | undefined;
-  /** Of the coordinator's latest process. */
-  #keeper: SecurityKeeper | undefined;
+  readonly #securityRandom: Random;
   #changesOfUsers = 0;
   readonly #sabotage: Sabotage;
   #hostNext = 1;
   #coordinatorRuns = 0;
+  #coordinatorIds = 1;
+  #set: CoordinatorSet | undefined;
   #documentText: string | undefined;
   #document: ClusterDocument | undefined;
   #chosenStamp: Stamp | undefined;
@@ -212,17 +222,12 @@ export class World {
     this.shape = shape;
     this.#sabotage = options.sabotage ?? {};
     // From a random source of its own: runs that are not secured go on as they did.
-    const random = new SeededRandom(0x5ec);
+    const random = this.#securityRandom = new SeededRandom(0x5ec);
     this.security = shape.secured ? new SimSecurity(random, START_WALL_MS) : undefined;
-    this.#coordinatorIdentity = this.security?.identityOf(randomId(random), "coordinator");
-    this.coordinatorDisk = this.#disk(COORDINATOR_HOST);
+    this.first = this.#coordinatorHost("c1", COORDINATOR_HOST);
     this.#coordinatorOn = this.coordinatorDisk;
-    this.standbys = Array.from({ length: (shape.coordinators ?? 1) - 1 }, (_, i) => {
-      const name = `${COORDINATOR_HOST}${i + 2}`;
-      const disk = this.#disk(name);
-      return { id: `c${i + 2}`, name, disk, process: undefined, coordinator: undefined };
-    });
-    if (this.standbys.length > 0) this.#foundCluster();
+    while (this.standbys.length < (shape.coordinators ?? 1) - 1) this.addCoordinator(undefined);
+    if (this.areSeveral) this.#foundCluster();
     this.trace.onSuspicious = (process, event, fields) => {
       const { partition, error } = fields;
       if (typeof partition !== "number" || this.#isExplained(partition, String(error))) return;
@@ -252,14 +257,34 @@ export class World {
     return rates.wallJump > 0 ? Infinity : 2 * wallOffsetMs;
   }
 
+  /** Whether the cluster has several coordinators, or had them at first. */
+  get areSeveral(): boolean {
+    return (this.shape.coordinators ?? 1) > 1;
+  }
+
+  /** The disk of the first host, ... */
+  get coordinatorDisk(): SimDisk {
+    return this.first.disk;
+  }
+
+  /** ... its process, ... */
+  get coordinatorProcess(): SimProcess | undefined {
+    return this.first.process;
+  }
+
+  /** ... and the coordinator there. */
+  get firstCoordinator(): Coordinator | undefined {
+    return this.first.coordinator;
+  }
+
+  /** All hosts of coordinators, those included that were taken out. */
+  get allCoordinatorHosts(): CoordinatorHost[] {
+    return [this.first, ...this.standbys];
+  }
+
   /** All coordinators that run, by host. */
   get coordinators(): { name: string; process: SimProcess; coordinator: Coordinator }[] {
-    const first = {
-      name: COORDINATOR_HOST,
-      process: this.coordinatorProcess,
-      coordinator: this.firstCoordinator,
-    };
-    return [first, ...this.standbys].flatMap(({ name, process, coordinator }) =>
+    return this.allCoordinatorHosts.flatMap(({ name, process, coordinator }) =>
       process === undefined || coordinator === undefined ? [] : [{ name, process, coordinator }]
     );
   }
@@ -272,14 +297,25 @@ export class World {
     return active?.coordinator ?? this.firstCoordinator;
   }
 
-  /** The hosts of coordinators. */
+  /** The names of the hosts of coordinators that are to run. */
   get coordinatorHosts(): string[] {
-    return [COORDINATOR_HOST, ...this.standbys.map(({ name }) => name)];
+    return this.allCoordinatorHosts.flatMap(({ name, retired }) => retired ? [] : [name]);
+  }
+
+  /** The set of the newest document that a majority's disks have, if there are several coordinators. */
+  get coordinatorSet(): CoordinatorSet | undefined {
+    return this.document && this.#set;
+  }
+
+  /** What the coordinator's disk has. */
+  recordOf({ disk }: CoordinatorHost): CoordinatorRecord | undefined {
+    const text = disk.documents.get(RECORD_DOCUMENT);
+    return text === undefined ? undefined : parseRecord(JSON.parse(text), parseClusterDocument);
   }
 
   /** The document on the coordinator's disk, or the newest that a majority's disks have; undefined before the first. */
   get document(): ClusterDocument | undefined {
-    if (this.standbys.length > 0) return this.#chosenOnDisks();
+    if (this.areSeveral) return this.#chosenOnDisks();
     const text = this.coordinatorDisk.documents.get(RECORD_DOCUMENT);
     if (text !== this.#documentText) {
       this.#documentText = text;
@@ -291,26 +327,34 @@ export class World {
     return this.#document;
   }
 
-  /** What a majority of the disks has at this moment is chosen; it stays so when they go on. */
+  /** What is accepted on the disks of a majority of its own set is chosen; it stays so when they go on. */
   #chosenOnDisks(): ClusterDocument | undefined {
-    const disks = [this.coordinatorDisk, ...this.standbys.map(({ disk }) => disk)];
-    const texts = disks.map((disk) => disk.documents.get(RECORD_DOCUMENT));
-    const joined = texts.join("\n");
+    const hosts = this.allCoordinatorHosts;
+    const joined = hosts.map(({ disk }) => disk.documents.get(RECORD_DOCUMENT)).join("\n");
     if (joined === this.#documentText) return this.#document;
     this.#documentText = joined;
-    const accepted = texts.flatMap((text) => {
-      if (text === undefined) return [];
-      const found = parseRecord(JSON.parse(text), parseClusterDocument).accepted;
-      return found === undefined ? [] : [found];
-    });
-    for (const one of accepted) {
-      const count = accepted.filter(({ stamp }) => compareStamps(stamp, one.stamp) === 0).length;
-      const isNewer = compareStamps(one.stamp, this.#chosenStamp) > 0;
-      if (2 * count <= disks.length || !isNewer) continue;
-      this.#chosenStamp = one.stamp;
-      this.#document = one.document.body;
+    const records = hosts.flatMap((host) => this.recordOf(host) ?? []);
+    for (const { accepted } of records) {
+      if (accepted === undefined || compareStamps(accepted.stamp, this.#chosenStamp) <= 0) continue;
+      const { stamp, document: { set, body } } = accepted;
+      const folders = records.flatMap(({ folder, accepted }) =>
+        accepted !== undefined && compareStamps(accepted.stamp, stamp) === 0 ? [folder] : []
+      );
+      if (!isQuorum(set, new Set(folders))) continue;
+      this.#chosenStamp = stamp;
+      this.#document = body;
+      this.#noteSet(set);
     }
     return this.#document;
+  }
+
+  #noteSet(set: CoordinatorSet): void {
+    const before = new Set(this.#set?.voters.map(({ folder }) => folder));
+    const isNew = set.voters.filter(({ folder }) => !before.has(folder)).length;
+    const isGone = before.size - (set.voters.length - isNew);
+    if (before.size > 0 && isNew > 0) this.coverage.hit("fault: coordinator added", isNew);
+    if (isGone > 0) this.coverage.hit("fault: coordinator removed", isGone);
+    this.#set = set;
   }
 
   get persisted(): StoredCluster | undefined {
@@ -348,24 +392,44 @@ export class World {
   // The coordinator.
 
   /**
-   * @param disk an old copy, if somebody has put one in the place of its own
+   * Starts all that are to run.
+   *
+   * @param disk an old copy, if somebody has put one in the place of the first one's own
    * @param acceptEpoch the operator goes on from the document of this epoch, although nodes have seen later ones
    */
   startCoordinator(disk = this.coordinatorDisk, acceptEpoch?: number): void {
-    for (const host of this.standbys) this.startStandby(host);
-    if (this.coordinatorProcess !== undefined) return;
+    for (const host of this.standbys) if (!host.retired) this.startStandby(host);
+    if (!this.first.retired) this.startFirst(disk, acceptEpoch);
+  }
+
+  /** As {@linkcode startCoordinator}, the one on the first host alone. */
+  startFirst(disk = this.coordinatorDisk, acceptEpoch?: number): void {
+    if (this.first.process !== undefined) return;
     this.#coordinatorOn = disk;
-    this.network.powerOn(COORDINATOR_HOST);
     const { leases } = this.shape;
     const times = leases[this.#coordinatorRuns % leases.length];
     if ((this.map?.settings.leaseMs ?? 0) > (times?.leaseMs ?? 0)) {
       this.coverage.hit("fault: lease shortened");
     }
-    const process = this.spawn(`coord#${++this.#coordinatorRuns}`, COORDINATOR_HOST);
-    this.coordinatorProcess = process;
-    const isOld = disk !== this.coordinatorDisk;
+    this.#start(this.first, disk, times, acceptEpoch);
+  }
+
+  startStandby(host: CoordinatorHost): void {
+    if (host.process === undefined) this.#start(host, host.disk, this.shape.leases[0]);
+  }
+
+  #start(
+    host: CoordinatorHost,
+    disk: SimDisk,
+    times: LeaseTimes | undefined,
+    acceptEpoch?: number,
+  ): void {
+    const { name } = host;
+    this.network.powerOn(name);
+    const process = host.process = this.spawn(`${name}#${++this.#coordinatorRuns}`, name);
+    const isOld = disk !== host.disk;
     this.trace.add(process.name, `the process starts${isOld ? " on an old document" : ""}`);
-    const identity = this.#coordinatorIdentity;
+    const { identity } = host;
     const start = (security?: CoordinatorSecurity) =>
       Coordinator.start({
         clock: process.clock,
@@ -376,8 +440,10 @@ export class World {
         store: disk.document(process, RECORD_DOCUMENT),
         logger: (category) => this.trace.logger(process, category),
       }, {
-        listen: COORDINATOR_ADDRESS,
-        heartbeats: { host: COORDINATOR_HOST, port: HEARTBEAT_PORT },
+        ...(this.areSeveral ? { id: host.id, join: this.#toJoin(host) } : {}),
+        ...(this.areSeveral ? { clusterId: this.#severalId } : {}),
+        listen: { host: name, port: COORDINATOR_ADDRESS.port },
+        heartbeats: { host: name, port: HEARTBEAT_PORT },
         settings: this.#settings(times),
         repairDelayMs: this.shape.repairDelayMs,
         expectNodes: this.shape.expectNodes,
@@ -387,21 +453,57 @@ export class World {
       });
     const started = this.security === undefined || identity === undefined
       ? start()
-      : this.#openSecurity(this.security, identity, process, disk, times).then(start);
+      : this.#openSecurity(this.security, identity, { process, host, disk }, times).then(start);
     started.then((coordinator) => {
       if (!process.alive) return;
-      this.firstCoordinator = coordinator;
+      host.coordinator = coordinator;
       this.#sabotage.coordinator?.(coordinator, this);
       if (isOld) this.#watchOldDocument(process, coordinator);
-    }, (error) => this.#fail(`the coordinator does not start: ${toKvError(error).message}`, error));
+    }, (error) => this.#fail(`${name} does not start: ${toKvError(error).message}`, error));
+  }
+
+  /** Where the others are, for a folder that has no document. */
+  #toJoin(host: CoordinatorHost): Address[] {
+    if (host.disk.documents.get(RECORD_DOCUMENT)?.includes('"accepted":') === true) return [];
+    return this.coordinatorHosts.filter((name) => name !== host.name)
+      .map((name) => ({ host: name, port: COORDINATOR_ADDRESS.port }));
+  }
+
+  /** One more, or one with an empty disk again: it waits for an operator's word. */
+  addCoordinator(host: CoordinatorHost | undefined): CoordinatorHost {
+    const id = `c${++this.#coordinatorIds}`;
+    if (host === undefined) {
+      const name = `${COORDINATOR_HOST}${this.standbys.length + 2}`;
+      const added = this.#coordinatorHost(id, name);
+      this.standbys.push(added);
+      return added;
+    }
+    host.disk.wipe();
+    host.id = id;
+    host.retired = false;
+    host.identity = this.security?.identityOf(id, "coordinator");
+    return host;
+  }
+
+  #coordinatorHost(id: string, name: string): CoordinatorHost {
+    const identity = this.areSeveral
+      ? this.security?.identityOf(id, "coordinator")
+      : this.security?.identityOf(randomId(this.#securityRandom), "coordinator");
+    return {
+      id,
+      name,
+      disk: this.#disk(name),
+      identity,
+      keeper: undefined,
+      process: undefined,
+      coordinator: undefined,
+      retired: false,
+    };
   }
 
   /** Several coordinators have been added already: all their disks have the first document. */
   #foundCluster(): void {
-    const hosts = [
-      { id: "c1", name: COORDINATOR_HOST, disk: this.coordinatorDisk },
-      ...this.standbys,
-    ];
+    const hosts = this.allCoordinatorHosts;
     const voters = hosts.map(({ id, name }) => ({
       id,
       folder: `f-${id}`,
@@ -410,7 +512,12 @@ export class World {
     const [first] = voters;
     invariant(first !== undefined, "there is a first coordinator");
     const settings = this.#settings(this.shape.leases[0]);
-    const { accepted, ...rest } = newClusterRecord(first, { clusterId: "several", settings });
+    const security = this.security?.document;
+    const { accepted, ...rest } = newClusterRecord(first, {
+      clusterId: this.#severalId,
+      settings,
+      ...(security === undefined ? {} : { security }),
+    });
     invariant(accepted !== undefined, "a new cluster has a document");
     const document = { ...accepted.document, set: { voters, joint: false } };
     hosts.forEach(({ id, disk }) => {
@@ -419,33 +526,7 @@ export class World {
     });
   }
 
-  startStandby(host: StandbyHost): void {
-    if (host.process !== undefined) return;
-    const { name, disk } = host;
-    this.network.powerOn(name);
-    const process = host.process = this.spawn(`${name}#${++this.#coordinatorRuns}`, name);
-    this.trace.add(process.name, "the process starts");
-    Coordinator.start({
-      clock: process.clock,
-      random: process.random,
-      transport: this.network.transport(process),
-      store: disk.document(process, RECORD_DOCUMENT),
-      logger: (category) => this.trace.logger(process, category),
-    }, {
-      listen: { host: name, port: COORDINATOR_ADDRESS.port },
-      heartbeats: { host: name, port: HEARTBEAT_PORT },
-      settings: this.#settings(this.shape.leases[0]),
-      repairDelayMs: this.shape.repairDelayMs,
-      expectNodes: this.shape.expectNodes,
-      cacheEntries: 16,
-    }).then((coordinator) => {
-      if (!process.alive) return;
-      host.coordinator = coordinator;
-      this.#sabotage.coordinator?.(coordinator, this);
-    }, (error) => this.#fail(`${name} does not start: ${toKvError(error).message}`, error));
-  }
-
-  killStandby(host: StandbyHost, power: boolean): void {
+  killStandby(host: CoordinatorHost, power: boolean): void {
     const { process } = host;
     if (process === undefined) return;
     this.trace.add(process.name, power ? "killed" : "loses its power");
@@ -457,7 +538,7 @@ export class World {
   }
 
   /** In good order. */
-  stopStandby(host: StandbyHost, then: () => void): void {
+  stopStandby(host: CoordinatorHost, then: () => void): void {
     const { coordinator, process } = host;
     if (coordinator === undefined || process === undefined) return;
     this.trace.add(process.name, "is told to stop");
@@ -476,13 +557,13 @@ export class World {
   async #openSecurity(
     { document: first }: SimSecurity,
     identity: HeldMemberIdentity,
-    process: SimProcess,
-    disk: SimDisk,
+    on: { readonly process: SimProcess; readonly host: CoordinatorHost; readonly disk: SimDisk },
     times: LeaseTimes | undefined,
   ): Promise<CoordinatorSecurity> {
+    const { process, host, disk } = on;
     const store = disk.document(process, RECORD_DOCUMENT);
     const kept = await readRecord(store);
-    if (kept === undefined) {
+    if (kept === undefined && !this.areSeveral) {
       await store.write(newClusterRecord(
         { id: "c1", folder: randomId(process.random), address: COORDINATOR_ADDRESS },
         {
@@ -492,7 +573,9 @@ export class World {
         },
       ));
     }
-    const document = kept?.accepted?.document.body.security ?? first;
+    // One that joins is given, with its certificate, what nodes are given.
+    const joined = this.areSeveral ? judgedPart(this.document?.security ?? first) : first;
+    const document = kept?.accepted?.document.body.security ?? joined;
     const { clock, random } = process;
     const audit = new AuditLog(clock, () => {});
     const hasher = new PasswordHasher();
@@ -509,7 +592,7 @@ export class World {
       adopt: (next) => access.adopt(next),
       openOffice: (held, write) => {
         const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
-        this.#keeper = keeper;
+        host.keeper = keeper;
         return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };
       },
     };
@@ -522,6 +605,16 @@ export class World {
       minInSync: this.shape.minInSync,
       ...times,
     };
+  }
+
+  /** Of the coordinator that is active, in a secured run. */
+  get #keeper(): SecurityKeeper | undefined {
+    const active = this.coordinator;
+    return this.allCoordinatorHosts.find(({ coordinator }) => coordinator === active)?.keeper;
+  }
+
+  get #severalId(): string {
+    return this.security?.clusterId ?? "several";
   }
 
   /** An administrator changes a role, in a secured cluster whose coordinator runs. */
@@ -564,8 +657,8 @@ export class World {
     process.kill();
     this.network.processDied(process, power);
     this.#coordinatorOn.crash(power);
-    this.coordinatorProcess = undefined;
-    this.firstCoordinator = undefined;
+    this.first.process = undefined;
+    this.first.coordinator = undefined;
   }
 
   /** In good order. */
@@ -677,10 +770,15 @@ export class World {
       cluster: {
         locate: (use) =>
           process.clock.defer(() =>
-            use(this.coordinatorHosts.map((host) => ({ host, port: COORDINATOR_ADDRESS.port })))
+            use(this.#firstHosts.map((host) => ({ host, port: COORDINATOR_ADDRESS.port })))
           ),
       },
     });
+  }
+
+  /** Whom operators have named to nodes: those that there were at first. The map names the others. */
+  get #firstHosts(): string[] {
+    return this.allCoordinatorHosts.slice(0, this.shape.coordinators ?? 1).map(({ name }) => name);
   }
 
   /** The node's certificate, which a machine gets when it joins. */
@@ -923,12 +1021,21 @@ export class World {
     this.#order({ req_type: "forget_node", node, force }, then);
   }
 
-  #order(order: object, then: (reply: Reply) => void): void {
+  /** An operator's word about who is to be a coordinator, given to the one on a host. */
+  orderCoordinators(
+    change: { readonly add?: readonly string[]; readonly remove?: readonly string[] },
+    host: string,
+    then: (reply: Reply) => void,
+  ): void {
+    this.#order({ req_type: "coordinators_change", ...change }, then, host);
+  }
+
+  #order(order: object, then: (reply: Reply) => void, host = COORDINATOR_HOST): void {
     const process = this.spawn("operator", "operator");
     const { clock, random } = process;
     const rpc = new RpcClient(
       { clock, random, transport: this.network.transport(process) },
-      { host: COORDINATOR_HOST, port: COORDINATOR_ADDRESS.port },
+      { host, port: COORDINATOR_ADDRESS.port },
       {
         req_type: "hello",
         protocol: PROTOCOL_VERSION,

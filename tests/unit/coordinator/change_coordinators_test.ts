@@ -20,6 +20,15 @@ Deno.test("votersAfter: adds by name or all that wait, removes, replaces", () =>
   assertEquals(ids(["c3"], ["c2"]), ["c1", "c3"]);
 });
 
+Deno.test("votersAfter: an order comes on top of the change that is under way, or calls it off", () => {
+  const set = { ...SET, wanted: [...SET.voters, member("c3")] };
+  const ids = (add: string[] | undefined, remove: string[] = []) =>
+    votersAfter(set, [member("c4")], { add, remove }).map(({ id }) => id);
+  assertEquals(ids(["c4"]), ["c1", "c2", "c3", "c4"]);
+  assertEquals(ids(undefined, ["c3"]), ["c1", "c2"]);
+  assertEquals(ids(undefined, ["c1"]), ["c2", "c3"]);
+});
+
 Deno.test("votersAfter: what cannot be is refused, with who there is", () => {
   const cases: [string[] | undefined, string[], string][] = [
     [["c9"], [], "those that wait are c3, c4"],
