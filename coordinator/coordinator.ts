@@ -613,10 +613,11 @@ export class Coordinator {
   /** Where the active coordinator is, as far as is known here; undefined if it would be this one. */
   get #holder(): Address | undefined {
     const state = this.#register?.state;
-    const { set, holder, member } = state ?? {};
-    // One that was taken out hears of nobody any more.
-    const isOut = set !== undefined && member !== undefined && !isMember(set, member.folder);
-    if (isOut) return set.voters[0]?.address;
+    const { set, holder, member, role } = state ?? {};
+    // One that was taken out hears of nobody any more. After a restart it knows only the set that it was in.
+    const isOut = set !== undefined && member !== undefined &&
+      (role === "removed" || !isMember(set, member.folder));
+    if (isOut) return set.voters.find(({ folder }) => folder !== member.folder)?.address;
     return holder?.folder === member?.folder ? undefined : holder?.address;
   }
 

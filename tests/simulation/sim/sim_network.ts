@@ -318,6 +318,8 @@ export class SimNetwork {
 
   // deno-lint-ignore require-await -- a failure must be a rejection
   async #listen(listening: Listening, wanted: Address): Promise<Listener> {
+    // It was killed at the moment of its start, and hears nothing any more.
+    if (!listening.process.alive) return new Promise(() => {});
     const address = this.#address(listening.process.host, wanted, this.#listeners);
     const key = formatAddress(address);
     this.#listeners.set(key, listening);
