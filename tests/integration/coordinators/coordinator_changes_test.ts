@@ -37,7 +37,7 @@ async function areNow(coordinators: TestCoordinators, ids: readonly string[], at
 }
 
 Deno.test("coordinators: who carries out a change is killed at each step; it goes through, or is called off", async (t) => {
-  await using cluster = await TestCluster.start({ nodes: 3 });
+  await using cluster = await TestCluster.start({ nodes: 1, replicationFactor: 1 });
   await using coordinators = new TestCoordinators(cluster);
   await coordinators.startAnother();
   await coordinators.startAnother();
