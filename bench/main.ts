@@ -31,6 +31,7 @@ import { loadConfig, type Program, type Values } from "../shared/program/config.
 import { helpText } from "../shared/program/help_text.ts";
 import { choice, flag, integer, optionalText } from "../shared/program/setting.ts";
 import { measureCodec } from "./workloads/codec_workloads.ts";
+import { measureCoordinators } from "./workloads/coordinator_workloads.ts";
 import type { Effort, Figure, Report } from "./figure.ts";
 import { figureDocument, tableHead, tableRow } from "./figure_table.ts";
 import { measureDatabases } from "./workloads/database_workloads.ts";
@@ -53,6 +54,7 @@ const GROUPS = [
   "metrics",
   "ring",
   "storage",
+  "coordinators",
   "node",
   "secure",
   "cluster",
@@ -125,6 +127,8 @@ async function measureGroup(
       return await measureRing(effort, report);
     case "storage":
       return await measureStorage(effort, `${folder}/storage`, report);
+    case "coordinators":
+      return await measureCoordinators(effort, `${folder}/coordinators`, report);
     case "node": {
       const node = await starter.startNode(`${folder}/node`, flags);
       const contestants = [{ servers: node }];
