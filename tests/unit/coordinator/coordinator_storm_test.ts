@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { runCoordinatorStorm } from "../../support/worlds/coordinator_storm.ts";
 
-/** What docs/performance.md tells of was measured with 1,000 nodes, 1,024 partitions and 10,000 clients here. */
+/** What docs/performance.md tells of was measured with 1,000 nodes, 256 partitions and 10,000 clients here. */
 const SIZE = { nodes: 60, partitions: 64, clients: 300 };
 
 Deno.test("Coordinator: all nodes and clients that turn to another one at once are served within 5 s", async () => {
