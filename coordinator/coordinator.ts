@@ -307,13 +307,14 @@ export class Coordinator {
     set.set("kv_requests_in_flight", this.#frontEnd.underWay, "http");
     collectAdmission(set, this.admission.stats());
     collectCoordinators(set, report, this.#deps.clock.wallMs());
+    this.#register?.metrics.collect(set);
+    set.set("kv_cluster_document_failing", this.#register?.state.diskFailure !== undefined);
     const active = this.#active;
     if (active === undefined || this.#map === undefined) return set;
     collectCluster(set, {
       stats: active.stats(),
       map: this.#map,
       sessions: active.sessions.size,
-      persistFailure: this.#register?.state.diskFailure,
     });
     return set;
   }

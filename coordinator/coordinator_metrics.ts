@@ -19,6 +19,7 @@ export function collectCoordinators(
   set.set("kv_coordinator_right", report.right);
   set.set("kv_coordinator_activities_total", report.activities);
   set.set("kv_coordinator_generation", report.generation ?? 0);
+  set.set("kv_coordinator_revision", report.revision ?? 0);
   const members = report.coordinators.filter(({ role }) => role !== "waiting");
   set.set("kv_coordinators", members.length);
   set.set("kv_coordinators_needed", report.needed);
@@ -42,12 +43,11 @@ export function collectCoordinators(
 /** Puts it into a set. */
 export function collectCluster(
   set: MetricSet,
-  { stats, map, sessions, persistFailure }: {
+  { stats, map, sessions }: {
     readonly stats: ClusterStats;
     readonly map: ClusterMap;
     /** Nodes that are registered. */
     readonly sessions: number;
-    readonly persistFailure: string | undefined;
   },
 ): void {
   set.set("kv_map_epoch", stats.epoch);
@@ -71,5 +71,4 @@ export function collectCluster(
   set.set("kv_cluster_moves_total", stats.moves_done);
   set.set("kv_cluster_handovers_total", stats.handovers_done);
   set.set("kv_cluster_document_stale", stats.stale_document !== null);
-  set.set("kv_cluster_document_failing", persistFailure !== undefined);
 }

@@ -77,6 +77,7 @@ import { ReadConfirmations } from "./requests/read_confirmations.ts";
 import type { Replica, ReplicaOwner } from "./replication/replica.ts";
 import { Retries } from "./replication/retries.ts";
 import { ClientSessionCounts } from "./requests/client_session_table.ts";
+import { TransactionCounts } from "./transactions/transaction_counts.ts";
 import { collectNode } from "./server/node_metrics.ts";
 import { replicaStats } from "./server/replica_stats.ts";
 import { ReportOutbox } from "./membership/report_outbox.ts";
@@ -165,6 +166,7 @@ export class Node {
   #digestCursor = 0;
   #expired = 0;
   readonly #clientSessionCounts = new ClientSessionCounts();
+  readonly #transactionCounts = new TransactionCounts();
   #scrubCursor = 0;
 
   constructor(deps: NodeDeps, options: NodeOptions) {
@@ -212,6 +214,7 @@ export class Node {
         options.clientSessionsMax ??
           partitionShare(CLIENT_SESSIONS_MAX, this.#owner.partitionCount()),
       clientSessionCounts: this.#clientSessionCounts,
+      transactionCounts: this.#transactionCounts,
       replicas: () => {
         const map = this.#map;
         return map === undefined
@@ -601,6 +604,7 @@ export class Node {
       expired: this.#expired,
       sessionsEvicted: this.#clientSessionCounts.evicted,
       retries: this.#retries.shown().length,
+      transactions: this.#transactionCounts,
       queue: this.#deps.queue,
       watch: this.watch.stats(),
       databaseBytes: this.#compaction.stats().database_bytes,

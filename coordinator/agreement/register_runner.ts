@@ -32,6 +32,7 @@ import type {
   Stamped,
 } from "../register/register.ts";
 import { type RegisterInput, RegisterMember } from "../register/register_member.ts";
+import { RegisterMetrics } from "../register/register_metrics.ts";
 import type { RegisterReady } from "../register/register_ready.ts";
 import type { RegisterRecord } from "../register/register_record.ts";
 import type { Moment } from "../register/right.ts";
@@ -64,6 +65,7 @@ const JOINING_MAX = 16;
 
 /** The runner. */
 export class RegisterRunner<D> implements ManagedRegister<D> {
+  readonly metrics = new RegisterMetrics();
   readonly #deps: RegisterRunnerDeps;
   readonly #options: RegisterRunnerOptions<D>;
   readonly #events: RegisterEvents<D>;
@@ -129,8 +131,11 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
 
   compareAndSet(expected: Stamp, next: D, done: (outcome: Outcome) => void): void {
     const token = ++this.#tokens;
+    const { clock } = this.#deps;
+    const beganMs = clock.monotonicMs();
     let isInside = true;
     this.#outcomes.set(token, (outcome) => {
+      this.metrics.noteChange(outcome, clock.monotonicMs() - beganMs);
       // Never from inside of this call.
       if (isInside) void Promise.resolve().then(() => done(outcome));
       else done(outcome);
@@ -257,8 +262,11 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
   }
 
   #persist(record: RegisterRecord<D>): void {
-    this.#writing = this.#deps.store.write(record).then(
+    const { store, clock } = this.#deps;
+    const beganMs = clock.monotonicMs();
+    this.#writing = store.write(record).then(
       () => {
+        this.metrics.noteWrite(clock.monotonicMs() - beganMs);
         this.#diskFailure = undefined;
         this.#step({ type: "persisted" });
         // At its start, it goes on at once.

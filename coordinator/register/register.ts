@@ -24,6 +24,7 @@
  */
 import type { CoordinatorMember, CoordinatorSet } from "./coordinator_set.ts";
 import type { Stamp } from "./generation.ts";
+import type { RegisterMetrics } from "./register_metrics.ts";
 
 /** A document with its name. */
 export interface Stamped<D> {
@@ -112,6 +113,8 @@ export interface ManagedRegister<D> extends Register<D> {
   /** The coordinators, as far as is known. */
   readonly set: CoordinatorSet | undefined;
   readonly state: RegisterState;
+  /** What it costs. */
+  readonly metrics: RegisterMetrics;
 }
 
 /**

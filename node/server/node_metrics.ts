@@ -17,6 +17,7 @@ import type { MetricSet } from "../../shared/metrics/metric_set.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { GroupCommit } from "../storage/group_commit.ts";
 import { countPartitions } from "./node_health.ts";
+import type { TransactionCounts } from "../transactions/transaction_counts.ts";
 import type { NodeWatch } from "../watch/node_watch.ts";
 import { replicaStats } from "./replica_stats.ts";
 
@@ -35,6 +36,7 @@ export interface NodeMetricFacts {
   readonly expired: number;
   readonly sessionsEvicted: number;
   readonly retries: number;
+  readonly transactions: TransactionCounts;
   readonly queue: GroupCommit;
   readonly watch: ReturnType<NodeWatch["stats"]>;
   readonly databaseBytes: number | undefined;
@@ -73,7 +75,11 @@ export function collectNode(set: MetricSet, facts: NodeMetricFacts): void {
   set.set("kv_watch_readings_total", watch.readings);
   set.set("kv_watch_resets_total", watch.resets);
   set.set("kv_watch_log_bytes", watch.logBytes);
+  facts.transactions.collect(set);
+  set.set("kv_transactions_under_way", counts.transactions_led);
+  set.set("kv_transaction_rows", counts.transactions_open);
   queue.metrics.collect(set);
+  queue.storage.collect?.(set);
   set.set("kv_commit_pending_bytes", queue.pendingBytes);
   set.set("kv_disk_writable", facts.diskWritable);
   set.set("kv_database_bytes", facts.databaseBytes);

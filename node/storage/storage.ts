@@ -7,6 +7,7 @@
  * @module
  */
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
+import type { MetricSet } from "../../shared/metrics/metric_set.ts";
 
 /** One change of a batch; a missing value deletes the key. */
 export interface StorageChange {
@@ -95,6 +96,8 @@ export interface Storage {
    * @throws {KvError} `corrupt`, `storage_failed`; then what was written since the last flush may be lost
    */
   flush?(): Promise<void>;
+  /** Puts what it says of itself in `/metrics` into a set. Absent: nothing. */
+  collect?(set: MetricSet): void;
   /**
    * Checks that everything it needs on disk is there: files may be deleted under a running process, and
    * neither reads nor writes notice that. Absent: nothing can be missing.

@@ -177,7 +177,10 @@ export class LedTransaction {
       this.#end(this.#result(round.map(({ part, replies }) => ({ part, replies })), undefined));
       return;
     }
-    if (this.#stamps !== "") this.#comparisons++;
+    if (this.#stamps !== "") {
+      this.#comparisons++;
+      this.#owner.ports.transactionCounts.conflicts++;
+    }
     this.#stamps = stamps;
     if (this.#comparisons < READ_COMPARISONS_MAX) this.#readAll();
     else {
@@ -247,7 +250,7 @@ export class LedTransaction {
       }
       if (head?.state === "conflict" || head?.state === "refused") asked.state = "none";
       const refusal = head?.state === "refused" ? repliesOf(reply)[0] : undefined;
-      if (head?.state === "conflict") this.#pause();
+      if (head?.state === "conflict") this.#onConflict();
       else if (refusal !== undefined) this.#refuse(refusal);
       else this.#onFailed(reply, () => this.begin());
     });
@@ -263,6 +266,12 @@ export class LedTransaction {
       this.#giveUp();
       this.#end(error);
     }
+  }
+
+  /** Others hold its keys. */
+  #onConflict(): void {
+    this.#owner.ports.transactionCounts.conflicts++;
+    this.#pause();
   }
 
   /** This attempt is over; another one follows. Rule X9. */
@@ -395,7 +404,7 @@ export class LedTransaction {
     const timeout_ms = Math.min(waitMs, this.#leftMs());
     const isOver = () => this.#attempt !== attempt || this.#state !== "deciding";
     this.#owner.keyQueue.add(this.#ownKeys, { timeout_ms }, () => {
-      if (!isOver()) this.#pause();
+      if (!isOver()) this.#onConflict();
     }, () => {
       if (!isOver()) this.#decide();
     });

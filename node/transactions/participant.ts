@@ -36,6 +36,7 @@ import type { PartitionStore } from "../storage/partition_store.ts";
 import { changesOf, type Intent, intentChange, intentKey, intentOf } from "./intent_rows.ts";
 import type { IntentTable } from "./intent_table.ts";
 import type { KeyQueue } from "./key_queue.ts";
+import type { TransactionCounts } from "./transaction_counts.ts";
 import { type FailureLog, PartnerFailures } from "./partner_failures.ts";
 
 /** What transactions need of the node. */
@@ -50,6 +51,7 @@ export interface TransactionPorts {
   route(request: PartRequest, timeoutMs: number, done: ReplyTo): void;
   /** A name that no other attempt of a transaction has. */
   nextAttempt(): string;
+  readonly transactionCounts: TransactionCounts;
   /** Runs `then` after this time, or, with 0, at the end of this turn; the partition may have another primary by then. */
   later(ms: number, then: () => void): void;
   readonly random: Random;

@@ -66,8 +66,9 @@ export class TransactionLeader implements LedListener {
   }
 
   /** Carries out a transaction with keys of several partitions. */
-  lead(request: Message<"transaction">, reply: ReplyTo): void {
-    const { executor, proposer } = this.#owner;
+  lead(request: Message<"transaction">, replyTo: ReplyTo): void {
+    const { executor, proposer, ports } = this.#owner;
+    const reply = ports.transactionCounts.counting(replyTo);
     const refused = whyTooLarge(request) ??
       (onlyReads(request) ? undefined : proposer.whyNoWrite("transaction"));
     if (refused !== undefined) {

@@ -256,6 +256,22 @@ export const METRICS = {
   ),
   kv_watch_log_bytes: gauge("node", "Memory for the newest writes of partitions that are watched."),
 
+  // Transactions over several partitions, at the node that leads them.
+  kv_transactions_total: counter(
+    "node",
+    "Transactions over several partitions that this node has led, by how they ended: ok, or the code of the error.",
+    "code",
+  ),
+  kv_transactions_under_way: gauge("node", "Those that this node leads and that are not decided."),
+  kv_transaction_conflicts_total: counter(
+    "node",
+    "Attempts of transactions that this node leads that were given up because others held their keys, or changed what they read.",
+  ),
+  kv_transaction_rows: gauge(
+    "node",
+    "What this node's primaries keep of transactions that have not ended: parts that are prepared, and decisions of which not every participant has been told.",
+  ),
+
   // The disk.
   kv_commit_seconds: histogram(
     "node",
@@ -272,6 +288,27 @@ export const METRICS = {
     "Bytes of keys and values that went to disk in group commits.",
   ),
   kv_commit_pending_bytes: gauge("node", "Bytes of writes that are not on disk yet."),
+  kv_journal_sync_seconds: histogram(
+    "node",
+    DISK_SECONDS_BUCKETS,
+    "What it took to append one batch to the journal and to sync it.",
+  ),
+  kv_journal_segments: gauge("node", "Files of the journal."),
+  kv_journal_unfed_batches: gauge(
+    "node",
+    "Batches of the journal that the table lacks. A start after a crash reads them again.",
+  ),
+  kv_journal_unfed_bytes: gauge("node", "How many bytes these batches have in the journal."),
+  kv_journal_memory_bytes: gauge(
+    "node",
+    "Memory for rows that are in the journal and not in the table. Writes wait when it is too much.",
+  ),
+  kv_table_feed_seconds: histogram(
+    "node",
+    DISK_SECONDS_BUCKETS,
+    "What it took to feed the table with what the journal had, and to have it flushed.",
+  ),
+  kv_table_refuses: gauge("node", "1 if the table does not take what it is fed."),
   kv_disk_writable: gauge("node", "1 if the disk takes writes."),
   kv_database_bytes: gauge("node", "Size of the database's files, as last measured."),
   kv_disk_free_bytes: gauge(
@@ -325,7 +362,7 @@ export const METRICS = {
   ),
   kv_cluster_document_failing: gauge(
     "coordinator",
-    "1 if the cluster's map cannot be written to disk.",
+    "1 if the cluster's document cannot be written to this coordinator's disk, or etcd does not take it.",
   ),
   kv_coordinators: gauge(
     "coordinator",
@@ -343,6 +380,25 @@ export const METRICS = {
   kv_coordinators_needed: gauge(
     "coordinator",
     "So many coordinators have to be there, so that one can be active: a majority; 1 if the document is in an etcd.",
+  ),
+  kv_coordinator_revision: gauge(
+    "coordinator",
+    "How many changes the newest document here has had. Coordinators that are level have the same.",
+  ),
+  kv_register_write_seconds: histogram(
+    "coordinator",
+    DISK_SECONDS_BUCKETS,
+    "What it took to write this coordinator's record and to sync it. Nothing is written here if the document is in an etcd.",
+  ),
+  kv_register_change_seconds: histogram(
+    "coordinator",
+    DISK_SECONDS_BUCKETS,
+    "From when the active coordinator asks for a change of the document to when a majority has it.",
+  ),
+  kv_register_changes_total: counter(
+    "coordinator",
+    "Changes that were asked for here, by how they ended: chosen, changed (another one came first), lost (the right was lost meanwhile).",
+    "outcome",
   ),
   kv_coordinator_active_since_seconds: gauge(
     "coordinator",

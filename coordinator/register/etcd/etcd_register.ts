@@ -43,6 +43,7 @@ import type {
   RegisterState,
   Stamped,
 } from "../register.ts";
+import { RegisterMetrics } from "../register_metrics.ts";
 import type { Moment } from "../right.ts";
 import { folderOf, type Head, jsonOf, piecesOf, readDocument } from "./etcd_document.ts";
 import {
@@ -100,6 +101,7 @@ interface Hold {
 
 /** The register. */
 export class EtcdRegister<D> implements ManagedRegister<D> {
+  readonly metrics = new RegisterMetrics();
   readonly #deps: EtcdRegisterDeps;
   readonly #options: EtcdRegisterOptions<D>;
   readonly #events: RegisterEvents<D>;
@@ -156,16 +158,22 @@ export class EtcdRegister<D> implements ManagedRegister<D> {
 
   compareAndSet(expected: Stamp, next: D, done: (outcome: Outcome) => void): void {
     const held = this.#held;
+    const { clock } = this.#deps;
+    const beganMs = clock.monotonicMs();
+    const end = (outcome: Outcome) => {
+      this.metrics.noteChange(outcome, clock.monotonicMs() - beganMs);
+      done(outcome);
+    };
     const isCurrent = compareStamps(this.#chosen.stamp, expected) === 0;
     if (held === undefined || this.#changing || !isCurrent) {
-      this.#deps.clock.defer(() => done({ type: "changed" }));
+      clock.defer(() => end({ type: "changed" }));
       return;
     }
     this.#changing = true;
     const stamp = { generation: held.generation, revision: expected.revision + 1 };
     void this.#change(held, { stamp, document: next }).then((outcome) => {
       this.#changing = false;
-      if (!this.#closed) done(outcome);
+      if (!this.#closed) end(outcome);
     });
   }
 

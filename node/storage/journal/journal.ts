@@ -185,6 +185,11 @@ export class Journal {
     this.#removeOld();
   }
 
+  /** How many segments there are. */
+  get segmentCount(): number {
+    return this.#segments.length;
+  }
+
   /** The name of the file that is being written. */
   get fileName(): string | undefined {
     return this.#open?.name;

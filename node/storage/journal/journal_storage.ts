@@ -28,6 +28,7 @@ import {
   SEGMENT_BYTES_MIN,
   STORAGE_RETRY_MS,
 } from "../../../shared/limits/storage.ts";
+import type { MetricSet } from "../../../shared/metrics/metric_set.ts";
 import type { Random } from "../../../shared/platform/random.ts";
 import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import { SeededKeyHash } from "../key_hash.ts";
@@ -45,6 +46,7 @@ import { forEachChange, valueOf } from "./frame.ts";
 import type { JournalFiles } from "./journal_files.ts";
 import { Journal, type OpenedJournal } from "./journal.ts";
 import { JournalReader } from "./journal_reader.ts";
+import { JournalMetrics } from "./journal_metrics.ts";
 import { Memtable, newestRows, type StoredRow } from "./memtable.ts";
 import { MergedRows } from "./merged_rows.ts";
 
@@ -112,6 +114,7 @@ export class JournalStorage implements Storage {
   readonly #reader: JournalReader;
   readonly #bounds: JournalBounds;
   readonly #hash: SeededKeyHash;
+  readonly #metrics = new JournalMetrics();
   #memory: Memtable;
   /** The last batch whose rows are in memory. */
   #remembered: number;
@@ -282,6 +285,17 @@ export class JournalStorage implements Storage {
     }
   }
 
+  collect(set: MetricSet): void {
+    const { segmentCount, bytesSinceCheckpoint } = this.#journal;
+    this.#metrics.collect(set, {
+      segments: segmentCount,
+      unfedBatches: this.#remembered - this.#fedUpto,
+      unfedBytes: bytesSinceCheckpoint,
+      memoryBytes: this.#memory.bytes + (this.#feeding?.rows.bytes ?? 0),
+      tableRefuses: this.#feedFailure !== undefined,
+    });
+  }
+
   /** Feeds the table with everything there is. @throws {KvError} why the table refuses */
   async feed(): Promise<void> {
     const upto = this.#remembered;
@@ -338,7 +352,10 @@ export class JournalStorage implements Storage {
 
   async #append(changes: readonly StorageChange[], sync: boolean): Promise<void> {
     await this.#room();
+    const { clock } = this.#options;
+    const beganMs = clock.monotonicMs();
     const frame = await this.#journal.append(changes, sync);
+    if (sync) this.#metrics.noteSync(clock.monotonicMs() - beganMs);
     this.#remember(frame, { from: 0, to: frame.length });
     this.#remembered = this.#journal.last;
     this.#feedIfDue();
@@ -428,6 +445,8 @@ export class JournalStorage implements Storage {
       this.#memory = new Memtable(this.#hash);
     }
     const { rows, upto, journalBytes } = this.#feeding;
+    const { clock } = this.#options;
+    const beganMs = clock.monotonicMs();
     try {
       if (this.#journal.synced < upto) await this.#sync();
       const { id } = this.#options;
@@ -439,6 +458,7 @@ export class JournalStorage implements Storage {
       this.#feedFailure = failureOf(error);
       return;
     }
+    this.#metrics.noteFeed(clock.monotonicMs() - beganMs);
     this.#feedFailure = undefined;
     this.#feeding = undefined;
     this.#fedUpto = upto;

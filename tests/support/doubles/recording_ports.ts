@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { TransactionCounts } from "../../../node/transactions/transaction_counts.ts";
 import type { PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
@@ -66,6 +67,7 @@ export class RecordingNode {
       partitionCount: () => 1,
       clientSessionsMax: () => 64,
       clientSessionCounts: new ClientSessionCounts(),
+      transactionCounts: new TransactionCounts(),
       nowMs: () => clock.monotonicMs(),
       wallMs: () => clock.wallMs(),
       route: (request, _timeoutMs, done) =>

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { TransactionCounts } from "../../../node/transactions/transaction_counts.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { KvError } from "../../../shared/base/errors.ts";
@@ -392,6 +393,7 @@ export class ScenarioWorld {
       partitionCount: () => 1,
       clientSessionsMax: () => this.#clientSessionsMax,
       clientSessionCounts: new ClientSessionCounts(),
+      transactionCounts: new TransactionCounts(),
       replicas: () => this.#replicas,
       get minInSync() {
         return minInSync();

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Outcome, Stamped } from "../../../../coordinator/register/register.ts";
 import { WHOLE_DOCUMENTS } from "../../../../coordinator/register/register.ts";
 import {
@@ -15,6 +15,8 @@ import {
   COORDINATOR_PROMISE_BAR_MS,
   COORDINATOR_RESEND_MS,
 } from "../../../../shared/limits/membership.ts";
+import { MetricSet } from "../../../../shared/metrics/metric_set.ts";
+import type { MetricName } from "../../../../shared/metrics/metric_table.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
 import type { Address } from "../../../../shared/platform/transport.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
@@ -156,4 +158,36 @@ Deno.test("RegisterRunner.close: waits for a write, and calls nobody any more", 
   await stage.clock.run(1_000);
   assertEquals(stage.said.length, said);
   assertEquals(stage.disk.accepted?.document.body, "second");
+});
+
+Deno.test("RegisterRunner.metrics: writes, and changes by how they ended with the time that they took", async () => {
+  const stage = new Stage(FIRST);
+  await stage.runner.start();
+  const told = (name: MetricName) => {
+    const set = new MetricSet();
+    stage.runner.metrics.collect(set);
+    return set.samples(name);
+  };
+  const [before] = told("kv_register_write_seconds");
+  stage.store.hold();
+  const first = stage.change("second");
+  await stage.clock.run(70);
+  stage.store.release();
+  await stage.clock.run(10);
+  assertEquals(first.map(({ type }) => type), ["chosen"]);
+  stage.runner.release();
+  stage.change("third");
+  await stage.clock.run(10);
+  assertEquals(told("kv_register_changes_total"), [
+    { labels: ["chosen"], value: 1 },
+    { labels: ["changed"], value: 1 },
+    { labels: ["lost"], value: 0 },
+  ]);
+  const [changes] = told("kv_register_change_seconds");
+  const [writes] = told("kv_register_write_seconds");
+  assert(typeof changes?.value === "object" && typeof writes?.value === "object");
+  assert(typeof before?.value === "object");
+  assertEquals(changes.value.sum, 0.07);
+  assertEquals(Math.round(1_000 * (writes.value.sum - before.value.sum)), 70);
+  await stage.runner.close();
 });

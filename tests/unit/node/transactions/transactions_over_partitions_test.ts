@@ -4,6 +4,7 @@ import type { Entry } from "../../../../shared/base/entry.ts";
 import { INTENT_QUIET_MS, STATUS_REPEAT_MS } from "../../../../shared/limits/requests.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { fromWireEntry, toWireEntry } from "../../../../shared/schema/value_codec.ts";
+import { MetricSet } from "../../../../shared/metrics/metric_set.ts";
 import { partitionOf } from "../../../../shared/cluster/position.ts";
 import type { Message, PlainRequest, Reply } from "../../../../shared/wire/messages.ts";
 import { wireForm } from "../../../../shared/wire/wire_form.ts";
@@ -524,4 +525,48 @@ Deno.test("transaction over partitions: a partner that does not answer is in sta
   silenced = undefined;
   await cluster.run(2 * STATUS_REPEAT_MS);
   assertEquals([failing(), await read(cluster, C)], [[], "not_found"]);
+});
+
+Deno.test("transaction over partitions: the node that leads counts how each ended, and what was in its way", async () => {
+  const cluster = await startCluster(3);
+  const leader = primaryOf(cluster, A);
+  const said = () => {
+    const set = new MetricSet();
+    cluster.node(leader).collect(set);
+    const value = (name: "kv_transactions_under_way" | "kv_transaction_rows") =>
+      set.samples(name)[0]?.value;
+    return {
+      ends: Object.fromEntries(
+        set.samples("kv_transactions_total").map(({ labels, value }) => [labels[0], value]),
+      ),
+      underWay: value("kv_transactions_under_way"),
+      rows: value("kv_transaction_rows"),
+      conflicts: set.samples("kv_transaction_conflicts_total")[0]?.value,
+    };
+  };
+  assertEquals(said(), { ends: { ok: 0 }, underWay: 0, rows: 0, conflicts: 0 });
+  const both = transaction([put(A, "1"), put(B, "1")]);
+  const first = ask(cluster, both);
+  assertEquals(said().underWay, 1);
+  await first;
+  await ask(cluster, { ...both, checks: [[A, 999]] });
+  await cluster.run(500);
+  assertEquals(said(), {
+    ends: { ok: 1, version_mismatch: 1 },
+    underWay: 0,
+    rows: 0,
+    conflicts: 0,
+  });
+  // Another one holds a key of it.
+  const holder = {
+    req_type: "prepare_part",
+    key: B,
+    attempt: "other.1",
+    leader: C,
+    requests: [put(B, "2")],
+  } as const;
+  await ask(cluster, holder as never);
+  assert((await ask(cluster, both)).req_type === "result");
+  assert(Number(said().conflicts) > 0);
+  assertEquals(said().ends.ok, 2);
 });
