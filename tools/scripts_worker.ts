@@ -15,13 +15,17 @@ import { runBundleTask } from "./bundle_task.ts";
 const FOLDER = "node/resp/scripts";
 const BUNDLE = `${FOLDER}/worker_bundle.ts`;
 const SOURCES = [
+  "bit",
   "json",
+  "lua_arguments",
   "lua_state",
   "lua_vm",
   "main",
+  "msgpack",
   "prelude",
   "reply_values",
   "script_messages",
+  "struct",
 ]
   .map((name) => `${FOLDER}/worker/${name}.ts`);
 const PACKAGE = "wasmoon-lua5.1";

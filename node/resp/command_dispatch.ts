@@ -18,6 +18,7 @@ import type {
   OnePlan,
   Plan,
 } from "./command/command.ts";
+import { mayWrite } from "./command/client_pause.ts";
 import { codeOfText } from "./command/error_text.ts";
 import { thrownText } from "./command/replies.ts";
 import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";
@@ -44,6 +45,8 @@ export interface DispatchSession extends CommandSession {
   /** Runs something after all that is under way, and before anything else is read. */
   runAlone(begin: (done: () => void) => void): void;
   execute(request: KeyRequest & Called, done: ReplyTo): void;
+  /** The command waits until {@linkcode SessionServer.pause} ends, and all that come after it do. */
+  postpone(args: Arguments): void;
   /** Too many bytes of requests are under way. */
   refuseBytes(): void;
   /** A command has failed before it was begun. */
@@ -79,10 +82,14 @@ export class CommandDispatch {
       metrics.ended(metrics.series("resp", UNKNOWN_OPERATION), beganMs, "bad_request");
       return;
     }
+    const refusal = session.login.whyRefused(spec);
+    if (server.pause.mode !== undefined && refusal === undefined && this.#waits(spec)) {
+      session.postpone(args);
+      return;
+    }
     session.lastCommand = spec;
     server.counted();
     const series = metrics.series("resp", spec.name);
-    const refusal = session.login.whyRefused(spec);
     if (refusal !== undefined) {
       session.refuse(refusal);
       metrics.ended(series, beganMs, codeOfText(refusal));
@@ -112,6 +119,13 @@ export class CommandDispatch {
     if (session.takeMeasured() === undefined) return;
     const code = session.out.errors > errors ? codeOfText(session.out.lastError) : undefined;
     metrics.ended(series, beganMs, code);
+  }
+
+  /** CLIENT PAUSE. */
+  #waits(spec: CommandSpec): boolean {
+    const { server, transaction } = this.#session;
+    return server.pause.mode === "all" || mayWrite(spec) ||
+      (spec.name === "exec" && transaction.mayWrite);
   }
 
   #plan(

@@ -29,6 +29,7 @@ import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
 import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import type { CommandDatabases } from "./command/command.ts";
+import { ClientPause } from "./command/client_pause.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
 import { AllNodes } from "./pubsub/all_nodes.ts";
 import { Changes } from "./watch/changes.ts";
@@ -88,6 +89,7 @@ export class RespServer implements SessionServer {
   readonly tracking: Tracking;
   readonly keyEvents: KeyEvents;
   readonly scripts: ScriptRunner;
+  readonly pause: ClientPause;
   readonly keyTurns = new KeyTurns();
   readonly #changes: Changes;
   readonly #once: DeduplicatingDatabase;
@@ -124,6 +126,9 @@ export class RespServer implements SessionServer {
     this.tracking = new Tracking(this.#changes);
     this.keyEvents = new KeyEvents(this.#changes, this.pubSub.local);
     this.scripts = new ScriptRunner(deps.clock, deps.log, deps.startScriptThread);
+    this.pause = new ClientPause(deps.clock, () => {
+      for (const session of this.sessions.values()) session.goOn();
+    });
     this.valueBytesMax = deps.limits?.valueBytesMax ?? VALUE_BYTES_MAX;
     // A value that is a little too long is read, and refused by name; a much longer one is not read.
     this.parserLimits = { argumentBytesMax: 2 * this.valueBytesMax };
@@ -156,6 +161,7 @@ export class RespServer implements SessionServer {
 
   /** The node stops: nobody is told what changes any more. */
   close(): void {
+    this.pause.end();
     this.#changes.close();
     this.scripts.close();
   }

@@ -84,6 +84,8 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   #closed = false;
   #paused = false;
   #pumping = false;
+  /** CLIENT PAUSE: the next command has to wait. */
+  #postponed = false;
   /** A command was completed since the guard was last told. */
   #endedCommand = false;
   #pumpScheduled = false;
@@ -209,7 +211,20 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   /** The node stops: the connection ends between two commands, when everything that arrived is answered. */
   retire(): void {
     this.#retiring = true;
+    this.server.pause.end();
     // What arrives with its first bytes is still on its way to here.
+    this.#schedulePump();
+  }
+
+  postpone(args: Arguments): void {
+    this.#parser.putBack(args);
+    this.#postponed = true;
+  }
+
+  /** The pause is over. */
+  goOn(): void {
+    if (!this.#postponed) return;
+    this.#postponed = false;
     this.#schedulePump();
   }
 
@@ -451,7 +466,7 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
 
   #mustWait(): boolean {
     return this.#alone || this.#output.backedUp || this.#ending || this.#closed ||
-      this.#turnAsked ||
+      this.#turnAsked || this.#postponed ||
       this.#queue.size >= RESP_PENDING_MAX ||
       (this.#output.lengths.last === "heavy" && this.#queue.size > 0) ||
       this.#queue.size * this.#output.lateReplyBytes + this.#queue.replyBytes >

@@ -58,6 +58,8 @@ export const RESP_PUSH_BYTES_MAX = 32 * MIB;
 export const RESP_TRACKED_BYTES_MAX = 64 * MIB;
 /** Prefixes of one connection of CLIENT TRACKING with BCAST. */
 export const RESP_TRACKED_PREFIXES_MAX = 128;
+/** CLIENT PAUSE: the longest one. Longer ones would be no time at all to a timer. */
+export const RESP_PAUSE_MS_MAX = 2 ** 31 - 1;
 /** A node that cannot learn what changes in the cluster tries again after this time. */
 export const CHANGES_RETRY_MS = 250;
 /** How long other nodes may take to tell how many subscribers got a message. */

@@ -229,6 +229,8 @@ export const COMMAND_NEEDS: Readonly<Record<string, CommandNeed>> = {
   // Who else is connected; how this process is set up.
   "client|list": "admin",
   "client|kill": "admin",
+  "client|pause": "admin",
+  "client|unpause": "admin",
   "config|set": "admin",
   "config|resetstat": "admin",
   "config|rewrite": "admin",

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { ClientPause } from "./client_pause.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import type { KvError } from "../../../shared/base/errors.ts";
 import type { DatabaseInfo } from "../../../shared/cluster/databases.ts";
@@ -298,6 +299,7 @@ export interface CommandServer extends PlanContext {
   readonly tracking: CommandTracking;
   readonly keyEvents: CommandKeyEvents;
   readonly scripts: CommandScripts;
+  readonly pause: ClientPause;
   /** For commands that look before they write. */
   readonly keyTurns: KeyTurns;
   readonly table: {
@@ -377,6 +379,14 @@ export interface CommandScript {
   readonly args: readonly Uint8Array[];
 }
 
+/** How a script has ended. */
+export interface ScriptOutcome {
+  /** Its answer, or its error, as RESP2 has it. */
+  readonly reply: Uint8Array;
+  /** It has ended with an error, so that it changes nothing. One that returns an error has not. */
+  readonly failed: boolean;
+}
+
 /** Runs scripts (`scripts/script_runner.ts`). */
 export interface CommandScripts {
   /** Those that are remembered, by their SHA-1 in hexadecimal digits. */
@@ -389,13 +399,13 @@ export interface CommandScripts {
    * Runs a script; others may have to end before it begins.
    *
    * @param onCall carries out one of its commands
-   * @returns its answer, as RESP2 has it
+   * @returns its answer
    * @throws {CommandError} if it cannot be run, or was ended; also as a rejection
    */
   run(
     script: CommandScript,
     onCall: (args: readonly Uint8Array[]) => Uint8Array,
-  ): Promise<Uint8Array>;
+  ): Promise<ScriptOutcome>;
 }
 
 /** How a command runs. */

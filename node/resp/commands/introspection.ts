@@ -1,5 +1,6 @@
 /** What tools ask about a server that here needs no answer of its own, or a short one: ROLE, LATENCY, MEMORY, CLIENT KILL. @module */
 import { keyLength } from "../../../shared/base/key_text.ts";
+import { RESP_PAUSE_MS_MAX } from "../../../shared/limits/resp.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
 import { at, keyOf, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
 import {
@@ -167,6 +168,24 @@ function unblock(args: Arguments, { out }: Call): void {
   out.integer(0);
 }
 
+function pause(args: Arguments, { out, server }: Call): void {
+  if (args.length > 4) {
+    const name = textOf(at(args, 1));
+    throw new CommandError(
+      `ERR unknown subcommand or wrong number of arguments for '${name}'. Try CLIENT HELP.`,
+    );
+  }
+  const mode = args.length === 4 ? wordOf(args[3], ["write", "all"]) : "all";
+  if (mode === undefined) throw new CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL");
+  const ms = parseInteger(at(args, 2));
+  if (ms === undefined || ms > BigInt(RESP_PAUSE_MS_MAX)) {
+    throw new CommandError("ERR timeout is not an integer or out of range");
+  }
+  if (ms < 0n) throw new CommandError("ERR timeout is negative");
+  server.pause.begin(mode, Number(ms));
+  out.ok();
+}
+
 const CONNECTION = "noscript loading stale";
 const connection = (since: string, summary: string) => ({ group: "connection", since, summary });
 
@@ -187,6 +206,28 @@ export const CLIENT_CONTROL: readonly CommandSpec[] = [
     NO_KEYS,
     connection("5.0.0", "Accepted; nobody is ever blocked"),
     { kind: "now", run: unblock },
+  ),
+  command(
+    "client|pause",
+    -3,
+    `admin ${CONNECTION}`,
+    NO_KEYS,
+    connection("3.0.0", "Lets commands of this node's Redis clients wait for a while"),
+    { kind: "now", run: pause },
+  ),
+  command(
+    "client|unpause",
+    2,
+    `admin ${CONNECTION}`,
+    NO_KEYS,
+    connection("6.2.0", "Ends CLIENT PAUSE"),
+    {
+      kind: "now",
+      run: (_args, { out, server }) => {
+        server.pause.end();
+        out.ok();
+      },
+    },
   ),
   command(
     "client|no-touch",

@@ -64,6 +64,9 @@ export class RespParser {
   #filled = 0;
   /** Bytes of a line's end that must be skipped. */
   #skip = 0;
+  /** A command that was put back, and what it takes. */
+  #back: Uint8Array[] | undefined;
+  #backBytes = 0;
 
   constructor(limits: RespParserLimits) {
     this.#argumentBytesMax = limits.argumentBytesMax;
@@ -74,12 +77,13 @@ export class RespParser {
 
   /** About how many bytes are kept: those that have arrived. An announced length costs nothing. */
   get keptBytes(): number {
-    return this.#chunk.length - this.#at + this.#argumentBytes + this.#bulk.length;
+    const left = this.#chunk.length - this.#at;
+    return left + this.#argumentBytes + this.#bulk.length + this.#backBytes;
   }
 
   /** Whether a command has begun and is not complete, or bytes wait to be parsed. */
   get hasPart(): boolean {
-    return this.#wanted > 0 || this.#at < this.#chunk.length;
+    return this.#wanted > 0 || this.#at < this.#chunk.length || this.#back !== undefined;
   }
 
   /** Takes bytes. They must stay unchanged until {@linkcode RespParser.keep}. */
@@ -102,6 +106,12 @@ export class RespParser {
    * valid until the bytes change: copy what must live longer.
    */
   next(): Uint8Array[] | undefined {
+    const back = this.#back;
+    if (back !== undefined) {
+      this.#back = undefined;
+      this.#backBytes = 0;
+      return back;
+    }
     while (this.error === undefined) {
       if (this.#wanted > 0) {
         if (!this.#readArguments()) return undefined;
@@ -121,6 +131,12 @@ export class RespParser {
       if (words.length > 0) return words;
     }
     return undefined;
+  }
+
+  /** The command that was given last is the next one again; it has to wait. */
+  putBack(command: readonly Uint8Array[]): void {
+    this.#back = command.map((argument) => argument.slice());
+    for (const { length } of command) this.#backBytes += length + RESP_ARGUMENT_OVERHEAD_BYTES;
   }
 
   /** Copies what is still needed: the bytes that were fed may change from now on. */

@@ -16,7 +16,6 @@ import { callOnView } from "./script_calls.ts";
 import { writeReply } from "./script_reply.ts";
 
 const NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL.";
-const MINUS = 0x2d;
 const decoder = new TextDecoder();
 
 /** The arguments that are keys. @throws {CommandError} */
@@ -60,11 +59,11 @@ function evaluating(options: { bySha: boolean; writes: boolean }): CommandRun {
         keys,
         args: args.slice(3 + keys.length),
       };
-      const reply = await call.server.scripts.run(
+      const { reply, failed } = await call.server.scripts.run(
         script,
         (command) => callOnView(command, view, call, rights),
       );
-      if (reply[0] === MINUS) throw new CommandError(decoder.decode(reply.subarray(1, -2)));
+      if (failed) throw new CommandError(decoder.decode(reply.subarray(1, -2)));
       return (out) => void writeReply(out, reply);
     },
   };

@@ -15,7 +15,12 @@ import {
   RESP_SCRIPT_MS_MAX,
   RESP_SCRIPTS_WAITING_MAX,
 } from "../../../shared/limits/resp.ts";
-import { CommandError, type CommandScript, type CommandScripts } from "../command/command.ts";
+import {
+  CommandError,
+  type CommandScript,
+  type CommandScripts,
+  type ScriptOutcome,
+} from "../command/command.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
 import { ScriptCache } from "./script_cache.ts";
 import {
@@ -41,7 +46,7 @@ export type StartThread = (
 interface Waiting {
   readonly script: CommandScript;
   readonly onCall: (args: readonly Uint8Array[]) => Uint8Array;
-  readonly resolve: (reply: Uint8Array) => void;
+  readonly resolve: (outcome: ScriptOutcome) => void;
   readonly reject: (error: CommandError) => void;
 }
 
@@ -76,7 +81,7 @@ export class ScriptRunner implements CommandScripts {
   run(
     script: CommandScript,
     onCall: (args: readonly Uint8Array[]) => Uint8Array,
-  ): Promise<Uint8Array> {
+  ): Promise<ScriptOutcome> {
     if (this.#start === undefined) {
       throw new CommandError("ERR scripts cannot be run here");
     }
@@ -153,7 +158,7 @@ export class ScriptRunner implements CommandScripts {
         return this.#sendPiece(thread);
       case "done": {
         const running = this.#endRunning();
-        running?.resolve(message.reply);
+        running?.resolve(message);
         return this.#runNext();
       }
     }

@@ -28,6 +28,7 @@ import {
   type RequestView,
   type Write,
 } from "../command/command.ts";
+import { mayWrite } from "../command/client_pause.ts";
 import { errorText } from "../command/error_text.ts";
 import type { KeySnapshot } from "./key_snapshot.ts";
 import { isNotFound } from "../command/replies.ts";
@@ -76,6 +77,11 @@ export class Transaction implements CommandTransaction {
   /** The number of queued commands; -1 outside MULTI. */
   get length(): number {
     return this.#queued?.length ?? -1;
+  }
+
+  /** Whether EXEC may write. */
+  get mayWrite(): boolean {
+    return this.#queued?.some(({ spec }) => mayWrite(spec)) ?? false;
   }
 
   /** Bytes of the commands that are queued, or are being prepared alone. */

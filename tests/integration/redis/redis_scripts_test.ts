@@ -77,6 +77,136 @@ const CASES: readonly (readonly string[])[] = [
   ["return {math.floor(2.7), math.max(1, 5, 3), 7 % 3, -7 % 3}"],
   ["return loadstring('return 5')()"],
   ["return string.gsub('hello', 'l', 'L')"],
+  ["return (string.gsub(cmsgpack.pack(0), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(127), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(128), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(255), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(256), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(65535), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(65536), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(2^32-1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(2^32), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(2^53), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-32), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-33), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-128), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-129), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-32768), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-32769), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-2^31), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-2^31-1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-2^53), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(1.5), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(0.1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(-0.25), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(1e300), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(1/0), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(2^63), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(2^64), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(true), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(false), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(nil), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(''), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack('abc'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(string.rep('x', 31)), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(string.rep('x', 32)), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(string.rep('x', 256)), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({1, 2, 'x'}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({a = 1}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({[2] = 2}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({[1.5] = 1}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({1, nil, 3}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({{}, {{}}}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(1, 'two', {3}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack({[true] = 1}), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(cmsgpack.pack(cjson.null), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('b', 1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('B', 255), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('>h', 258), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('<h', 258), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('H', 65535), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('i', -2), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('>I3', 66051), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('i8', 2^40), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('i16', -1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('l', -1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('T', 5), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('f', 1.5), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('>d', 0.1), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('s', 'abc'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('c0', 'abc'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('c2', 'abc'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('c', 'abc'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('!bi', 1, 2), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('!2bi', 1, 2), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('!4bd', 1, 2), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('bxh', 1, 2), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('> h h', 1, 2), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('Bc0', 3, 'abc'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('h', '12'), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('i', 2.9), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack('i', -2.9), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return (string.gsub(struct.pack(''), '.', function(c) return string.format('%02x', string.byte(c)) end))"],
+  ["return {struct.unpack('b', '\\255')}"],
+  ["return {struct.unpack('B', '\\255')}"],
+  ["return {struct.unpack('>h', '\\255\\254')}"],
+  ["return {struct.unpack('<i3', '\\255\\255\\255')}"],
+  ["return {struct.unpack('I3', '\\255\\255\\255')}"],
+  ["return {struct.unpack('bxc2', '\\1\\0ab')}"],
+  ["return {struct.unpack('Bc0', '\\3abcd')}"],
+  ["return {struct.unpack('sb', 'abc\\0\\7')}"],
+  ["return {struct.unpack('b', 'abc', 3)}"],
+  ["return tostring(struct.unpack('d', struct.pack('d', 0.1)))"],
+  ["return tostring(struct.unpack('f', struct.pack('f', 0.1)))"],
+  ["return {struct.unpack('!bi', struct.pack('!bi', 1, 2))}"],
+  ["return {struct.unpack('i16', struct.pack('i16', 77))}"],
+  ["return struct.size('!bid')"],
+  ["return struct.size('bid')"],
+  ["return struct.size('c10 x !4 i')"],
+  ["return struct.unpack('i', 'a')"],
+  ["return struct.pack('z', 1)"],
+  ["return {struct.unpack('bb', 'a')}"],
+  ["return {cmsgpack.unpack(cmsgpack.pack(1, 'two', {3, {a = 'x'}}))}"],
+  ["return cmsgpack.unpack(cmsgpack.pack({a = {b = 5}})).a.b"],
+  ["return tostring(cmsgpack.unpack(cmsgpack.pack(0.1)))"],
+  ["return {cmsgpack.unpack_one(cmsgpack.pack(7, 8))}"],
+  ["return {cmsgpack.unpack_one(cmsgpack.pack(7, 8), 1)}"],
+  ["return {cmsgpack.unpack_limit(cmsgpack.pack(7, 8, 9), 2)}"],
+  ["return {cmsgpack.unpack_limit(cmsgpack.pack(7, 8, 9), 2, 1)}"],
+  ["return {cmsgpack.unpack_limit(cmsgpack.pack(7, 8, 9), 0)}"],
+  ["return {cmsgpack.unpack('')}"],
+  ["return cmsgpack.unpack('\\193')"],
+  ["return cmsgpack.unpack('\\207\\0\\0\\0\\0\\0\\0\\0\\9')"],
+  ["return cmsgpack.unpack('\\208\\128')"],
+  ["return cmsgpack.unpack('\\196\\1a')"],
+  ["return cmsgpack.unpack('\\220')"],
+  ["return {type(cmsgpack.unpack('\\192')), type(cmsgpack.unpack('\\195'))}"],
+  ["return bit.tobit(0xffffffff)"],
+  ["return bit.tobit(2^40 + 5)"],
+  ["return bit.tobit(1.5)"],
+  ["return bit.tobit(2.5)"],
+  ["return bit.tobit(-1.5)"],
+  ["return bit.bnot(0)"],
+  ["return bit.band(255, 15, 7)"],
+  ["return bit.bor(1, 2, 4)"],
+  ["return bit.bxor(7, 2)"],
+  ["return bit.lshift(1, 31)"],
+  ["return bit.lshift(1, 33)"],
+  ["return bit.rshift(-1, 1)"],
+  ["return bit.arshift(-8, 1)"],
+  ["return bit.rol(0x12345678, 12)"],
+  ["return bit.ror(0x12345678, 12)"],
+  ["return bit.rol(1, 0)"],
+  ["return bit.bswap(0x12345678)"],
+  ["return bit.tohex(255)"],
+  ["return bit.tohex(255, 2)"],
+  ["return bit.tohex(255, -4)"],
+  ["return bit.tohex(-1)"],
+  ["return bit.tohex(1, 20)"],
+  ["return bit.band('7', 3)"],
+  ["return bit.band({})"],
 ];
 
 /** Errors alike in their first word; and what follows, as far as both say where the script failed. */
@@ -171,7 +301,7 @@ Deno.test("rate-limiter-flexible, redis-semaphore and redlock keep their promise
     two.defineCommand("countTo", {
       numberOfKeys: 1,
       lua:
-        "local n = redis.call('incr', KEYS[1]) if n > tonumber(ARGV[1]) then return redis.error_reply('FULL no more') end return n",
+        "local n = redis.call('incr', KEYS[1]) if n > tonumber(ARGV[1]) then error({err = 'FULL no more'}) end return n",
     });
     const countTo = two as unknown as { countTo(key: string, max: number): Promise<number> };
     const counted = await Promise.allSettled(
@@ -182,6 +312,111 @@ Deno.test("rate-limiter-flexible, redis-semaphore and redlock keep their promise
       (await one.get("seats")) === "20",
       "a script that ends with an error has changed nothing",
     );
+  } finally {
+    for (const client of clients) client.disconnect();
+  }
+});
+
+/** Moves an amount from one account to another, once for each name of a transfer. */
+const TRANSFER = `
+  if redis.call('set', KEYS[3], 1, 'NX') == false then return redis.error_reply('AGAIN') end
+  redis.call('incrby', KEYS[1], -ARGV[1])
+  return redis.call('incrby', KEYS[2], ARGV[1])`;
+
+Deno.test("scripts in a secured cluster have the rights of whoever calls them, and happen as a whole while a node dies in the middle of them", async () => {
+  await using cluster = await TestCluster.start({ nodes: 3, secured: true });
+  const alice = { user: "alice", password: "correct horse" };
+  const grant = (right: string, prefix: string) => ({ database: "default", prefix, right });
+  const grants = [grant("read", "app:"), grant("write", "app:"), grant("read", "price:")];
+  await cluster.order({ req_type: "role_set", role: "app", grants });
+  await cluster.order({ req_type: "user_add", ...alice, roles: ["app"] });
+  await using kv = await cluster.connect();
+  await kv.put("price:tea", "3");
+  await kv.put("secret", "x");
+  const { ca = "" } = cluster.credentials ?? {};
+  const open = (i: number) => {
+    const { host, port } = cluster.nodeAddress(i);
+    const client = new Redis({
+      host,
+      port,
+      username: alice.user,
+      password: alice.password,
+      tls: { ca },
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => 100,
+    });
+    client.on("error", () => {});
+    return client;
+  };
+  const clients = [open(1), open(2)];
+  const [one, two] = clients as [Redis, Redis];
+  try {
+    const buy = "return redis.call('incrby', KEYS[2], redis.call('get', KEYS[1]))";
+    await cluster.poll(
+      "alice is known at both nodes",
+      () =>
+        Promise.all(clients.map((client) => client.eval(buy, 2, "price:tea", "app:paid"))).catch(
+          () => undefined,
+        ),
+    );
+    assertEquals(await kv.get("app:paid").then((entry) => Number(entry) % 3), 0);
+    const sha1 = await one.script("LOAD", buy) as string;
+    assert(Number(await one.evalsha(sha1, 2, "price:tea", "app:paid")) > 0);
+    const refused: [script: string, ...keys: string[]][] = [
+      ["return redis.call('set', KEYS[1], 0)", "price:tea"],
+      ["return redis.call('get', KEYS[1])", "secret"],
+      // It need not touch what it may not read.
+      ["return redis.call('get', KEYS[1])", "app:paid", "secret"],
+      ["return redis.call('get', 'secret')", "app:paid"],
+      ["return redis.call('flushall')", "app:paid"],
+      ["return redis.call('acl', 'list')", "app:paid"],
+    ];
+    for (const [script, ...keys] of refused) {
+      await assertRejects(() => one.eval(script, keys.length, ...keys), Error, "", script);
+    }
+    await assertRejects(() => one.call("CLIENT", "PAUSE", "1000"), Error, "NOPERM");
+    assertEquals([await kv.get("price:tea"), await kv.get("secret")], ["3", "x"]);
+
+    const accounts = ["app:a", "app:b", "app:c", "app:d"];
+    for (const account of accounts) await one.set(account, 100);
+    const done: string[] = [];
+    let sent = 0;
+    let crash: Promise<void> | undefined;
+    const go = async (client: Redis) => {
+      while (done.length < 60) {
+        const name = `app:transfer:${sent++}`;
+        const from = sent % 4;
+        const [a = "", b = ""] = [accounts[from], accounts[(from + 1 + sent % 3) % 4]];
+        try {
+          await client.eval(TRANSFER, 3, a, b, name, 1 + sent % 5);
+          done.push(name);
+          // The others' are under way.
+          if (done.length >= 20) crash ??= cluster.crash(0);
+        } catch (error) {
+          // It has happened or not; which of both is seen below.
+          assert(error instanceof Error);
+        }
+      }
+    };
+    await Promise.all([go(one), go(one), go(two), go(two)]);
+    await crash;
+    const left = await one.mget(...accounts);
+    assertEquals(left.reduce((sum, amount) => sum + Number(amount), 0), 400, `${left}`);
+    const kept = await one.mget(...done);
+    assert(kept.every((value) => value === "1"), "what was acknowledged has happened");
+    await assertRejects(
+      () => two.eval(TRANSFER, 3, "app:a", "app:b", done[0] ?? "", 1),
+      Error,
+      "AGAIN",
+    );
+
+    await cluster.order({ req_type: "role_set", role: "app", grants: [grant("read", "app:")] });
+    await cluster.poll("alice may write no more", async () => {
+      const refusal = await two.eval("return redis.call('incr', KEYS[1])", 1, "app:e").catch(
+        String,
+      );
+      return String(refusal).includes("NOPERM") || undefined;
+    });
   } finally {
     for (const client of clients) client.disconnect();
   }

@@ -6,7 +6,10 @@
  */
 import type { ToWorker } from "./script_messages.ts";
 import { REPLY_PIECE_BYTES, REPLY_WORDS } from "./script_messages.ts";
+import { BIT } from "./bit.ts";
 import { decodeJson, encodeJson } from "./json.ts";
+import * as msgpack from "./msgpack.ts";
+import * as struct from "./struct.ts";
 import { HostFunctions, LuaState, RaisedError, ScriptError } from "./lua_state.ts";
 import type { LuaVm } from "./lua_vm.ts";
 import { PRELUDE } from "./prelude.ts";
@@ -48,9 +51,9 @@ export class ScriptThread {
   run(message: RunMessage): void {
     const state = this.#next ?? this.#prepare(message);
     this.#next = undefined;
-    const reply = this.#run(state, message);
+    const outcome = this.#run(state, message);
     state.close();
-    this.#port.postMessage({ kind: "done", reply });
+    this.#port.postMessage({ kind: "done", ...outcome });
     // While nobody waits for it.
     this.#next = this.#prepare(message);
   }
@@ -64,7 +67,11 @@ export class ScriptThread {
     return state;
   }
 
-  #run(state: LuaState, { text, keys, args, replyBytesMax, memoryBytesMax }: RunMessage) {
+  #run(
+    state: LuaState,
+    { text, keys, args, replyBytesMax, memoryBytesMax }: RunMessage,
+  ): { reply: Uint8Array; failed: boolean } {
+    const failed = (why: string) => ({ reply: errorReply(why), failed: true });
     try {
       // Lua would end the VM if it had no memory for what is not within a call of it.
       if (bytesOf([...keys, ...args]) > memoryBytesMax / 2) {
@@ -76,17 +83,17 @@ export class ScriptThread {
       state.setGlobal("ARGV");
       if (state.load(text, "@user_script") !== 0) {
         const { text: why } = state.errorText();
-        return errorReply(`ERR Error compiling script (new function): ${why}`);
+        return failed(`ERR Error compiling script (new function): ${why}`);
       }
-      const failed = state.call(0, 1) !== 0;
+      const raised = state.call(0, 1) !== 0;
       state.allowMore(SPARE_BYTES);
-      if (failed) {
+      if (raised) {
         const { text: why, whole } = state.errorText();
-        return errorReply(whole ? why : `ERR ${why}`);
+        return failed(whole ? why : `ERR ${why}`);
       }
-      return replyOf(state, replyBytesMax);
+      return { reply: replyOf(state, replyBytesMax), failed: false };
     } catch (error) {
-      if (error instanceof ScriptError) return errorReply(`ERR ${error.message}`);
+      if (error instanceof ScriptError) return failed(`ERR ${error.message}`);
       throw error;
     }
   }
@@ -94,7 +101,7 @@ export class ScriptThread {
   #pushHost(state: LuaState, { version, replyBytesMax, jsonBytesMax }: RunMessage): void {
     state.pushTable();
     const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
-    const put = (name: string, run: (state: LuaState) => void) => {
+    const put = (name: string, run: Run) => {
       state.pushFunction((at) => guarded(at, run));
       state.setField(name);
     };
@@ -116,6 +123,23 @@ export class ScriptThread {
     });
     state.pushNull();
     state.setField("json_null");
+    const library = (name: string, functions: Readonly<Record<string, Run>>) => {
+      state.pushTable();
+      for (const [one, run] of Object.entries(functions)) put(one, run);
+      state.setField(name);
+    };
+    library("bit", BIT);
+    library("struct", {
+      pack: (at) => struct.pack(at, replyBytesMax),
+      unpack: struct.unpack,
+      size: struct.size,
+    });
+    library("cmsgpack", {
+      pack: (at) => msgpack.pack(at, replyBytesMax),
+      unpack: msgpack.unpack,
+      unpack_one: msgpack.unpackOne,
+      unpack_limit: msgpack.unpackLimit,
+    });
     state.pushText(version);
     state.setField("version");
     state.pushNumber(major * 65_536 + minor * 256 + patch);
@@ -166,11 +190,13 @@ export class ScriptThread {
   }
 }
 
-/** Runs a function that leaves one value; what it throws is an error of the script. */
-function guarded(state: LuaState, run: (state: LuaState) => void): number {
+/** A function for scripts. It returns how many values it leaves, or nothing: one. */
+type Run = (state: LuaState) => number | void;
+
+/** Runs a function; what it throws is an error of the script. */
+function guarded(state: LuaState, run: Run): number {
   try {
-    run(state);
-    return 1;
+    return run(state) ?? 1;
   } catch (error) {
     if (error instanceof RaisedError) return state.raise();
     if (error instanceof ScriptError) return state.raiseText(error.message);

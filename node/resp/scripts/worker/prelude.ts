@@ -57,6 +57,9 @@ cjson = {
   decode = host.json_decode,
   null = host.json_null,
 }
+bit = host.bit
+struct = host.struct
+cmsgpack = host.cmsgpack
 setmetatable(_G, {
   __newindex = function(_, name)
     raise("Script attempted to create global variable '" .. tostring(name) .. "'", 2)

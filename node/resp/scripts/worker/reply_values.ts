@@ -77,18 +77,26 @@ export function errorReply(text: string): Uint8Array {
 }
 
 /** Bytes that grow up to a bound. */
-class ByteSink {
+export class ByteSink {
   readonly #max: number;
+  readonly #what: string;
   #bytes = new Uint8Array(256);
   #length = 0;
 
-  constructor(max: number) {
+  /** @param what may have so many bytes, as the error says */
+  constructor(max: number, what = "a script may answer with") {
     this.#max = max;
+    this.#what = what;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
+  /** @throws {ScriptError} at the bound */
   put(bytes: Uint8Array): void {
     const length = this.#length + bytes.length;
-    if (length > this.#max) throw new ScriptError(`a script may answer with ${this.#max} bytes`);
+    if (length > this.#max) throw new ScriptError(`${this.#what} ${this.#max} bytes`);
     if (length > this.#bytes.length) {
       const longer = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
       longer.set(this.#bytes.subarray(0, this.#length));

@@ -37,5 +37,8 @@ export type FromWorker =
   | { readonly kind: "sha1"; readonly bytes: Uint8Array }
   /** The script waits for the next piece. */
   | { readonly kind: "more" }
-  /** The script has ended; its answer is a reply as it goes to the client. */
-  | { readonly kind: "done"; readonly reply: Uint8Array };
+  /**
+   * The script has ended; its answer is a reply as it goes to the client. If it has failed, that is its error; one that
+   * has not may answer with an error too.
+   */
+  | { readonly kind: "done"; readonly reply: Uint8Array; readonly failed: boolean };

@@ -383,3 +383,68 @@ Deno.test("RespSession.retire: a pipeline is answered to its end, then the conne
   assertMatch(peer.received, /\+QUEUED\r\n\*1\r\n\$1\r\nv\r\n$/);
   assertEquals(peer.closed === "open", false);
 });
+
+Deno.test("CLIENT PAUSE: the commands of all connections wait, UNPAUSE too, and are answered in order when it is over", async () => {
+  const bench = new RespBench();
+  const [one, two] = [bench.connect(), bench.connect()];
+  assertEquals(await one.ask("CLIENT PAUSE 500"), "+OK\r\n");
+  one.feed("SET k v\r\nGET k\r\n");
+  two.feed("PING\r\nCLIENT UNPAUSE\r\n");
+  await bench.clock.advance(499);
+  assertEquals([one.received, two.received], ["", ""]);
+  assert(one.paused && two.paused, "nothing more is read of them");
+  await bench.clock.advance(2);
+  assertEquals([one.received, two.received], ["+OK\r\n$1\r\nv\r\n", "+PONG\r\n+OK\r\n"]);
+  assert(!one.paused && !two.paused);
+});
+
+Deno.test("CLIENT PAUSE WRITE: only what may write waits, until UNPAUSE; a shorter or milder one changes nothing", async () => {
+  const bench = new RespBench();
+  const [one, two] = [bench.connect(), bench.connect()];
+  assertEquals(await one.ask("CLIENT PAUSE 60000 WRITE"), "+OK\r\n");
+  assertEquals(await one.ask("CLIENT PAUSE 10 WRITE"), "+OK\r\n");
+  const waiting = ["SET k v", "EVAL x 0", "PUBLISH c m", "KV.DELETE_MATCHING a"].map((line) => {
+    const peer = bench.connect();
+    peer.feed(`GET k\r\n${line}\r\nPING\r\n`);
+    return peer;
+  });
+  two.feed("MULTI\r\nGET k\r\nEXEC\r\n");
+  await bench.clock.advance(1_000);
+  for (const peer of waiting) assertEquals(peer.received, "$-1\r\n");
+  assertEquals(two.received, "+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n");
+  assertEquals(await one.ask("CLIENT UNPAUSE"), "+OK\r\n");
+  await bench.clock.run();
+  for (const peer of waiting) assert(peer.received.endsWith("+PONG\r\n"), peer.received);
+  assertEquals(await two.ask("GET k"), "$1\r\nv\r\n");
+});
+
+Deno.test("CLIENT PAUSE: a transaction that was queued before waits if it writes; RESET and a refused command do not wait for WRITE", async () => {
+  const bench = new RespBench();
+  const [one, two] = [bench.connect(), bench.connect()];
+  for (const line of ["MULTI", "SET k v"]) await two.ask(line);
+  await one.ask("CLIENT PAUSE 100 WRITE");
+  two.feed("EXEC\r\n");
+  await bench.clock.advance(50);
+  assertEquals(two.received, "");
+  assertEquals(await one.ask("SET"), "-ERR wrong number of arguments for 'set' command\r\n");
+  assertEquals(await one.ask("RESET"), "+RESET\r\n");
+  await bench.clock.advance(51);
+  assertEquals(two.received, "*1\r\n+OK\r\n");
+});
+
+Deno.test("CLIENT PAUSE: what waits counts as input of its connection, and a node that stops waits for nobody", async () => {
+  const bench = new RespBench();
+  const [one, two, three] = [bench.connect(), bench.connect(), bench.connect()];
+  await one.ask("CLIENT PAUSE 60000 WRITE");
+  two.feed(encodeCommand(["SET", "k", "x".repeat(100_000)]));
+  await bench.clock.run();
+  const [, session] = [...bench.server.sessions.values()];
+  assert((session?.keptBytes.query ?? 0) > 100_000);
+  three.feed("SET k other\r\n");
+  three.close();
+  await bench.clock.run();
+  for (const each of [...bench.server.sessions.values()]) each.retire();
+  await bench.clock.run();
+  assertEquals(two.received, "+OK\r\n");
+  assertEquals([two.closed, bench.server.sessions.size, bench.budget.taken], ["flushed", 0, 0]);
+});

@@ -78,6 +78,25 @@ Deno.test("EVAL: a script that fails has changed nothing", async () => {
   assertEquals(await bench.peer.ask("GET b"), "$1\r\n1\r\n");
 });
 
+Deno.test("EVAL: a script that returns an error keeps what it has written, as in Redis", async () => {
+  using bench = new Scripts();
+  const script = "redis.call('set', KEYS[1], ARGV[1]) return redis.error_reply('LATE too late')";
+  assertEquals(await bench.eval(script, "1", "a", "1"), "-LATE too late\r\n");
+  assertEquals(await bench.peer.ask("GET a"), "$1\r\n1\r\n");
+  // The error of a command that is passed on is returned as well.
+  bench.put("text", "x");
+  const passed = "redis.call('set', KEYS[1], 2) return redis.pcall('incr', KEYS[2])";
+  assertStringIncludes(await bench.eval(passed, "2", "a", "text"), "-ERR value is not an integer");
+  assertEquals(await bench.peer.ask("GET a"), "$1\r\n2\r\n");
+  for (const line of ["MULTI", "GET a"]) await bench.peer.ask(line);
+  await bench.peer.ask(["EVAL", script, "1", "a", "3"]);
+  await bench.peer.ask("GET a");
+  assertEquals(
+    await bench.peer.askAndWait("EXEC"),
+    "*3\r\n$1\r\n2\r\n-LATE too late\r\n$1\r\n3\r\n",
+  );
+});
+
 Deno.test("EVAL: what a script writes is bounded while it runs, and so is what is kept of its commands", async () => {
   using bench = new Scripts();
   const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);

@@ -22,9 +22,13 @@ function scriptOf(text: string, keys: string[] = [], args: string[] = []) {
 class Bench implements Disposable {
   readonly clock = new ManualClock();
   readonly runner = new ScriptRunner(this.clock, NO_LOG, startScriptThread);
+  /** Whether the last script has failed. */
+  failed = false;
 
   async run(text: string, onCall: (args: readonly Uint8Array[]) => Uint8Array = NO_CALLS) {
-    return decoder.decode(await this.runner.run(scriptOf(text, ["k"], ["a", "b"]), onCall));
+    const { reply, failed } = await this.runner.run(scriptOf(text, ["k"], ["a", "b"]), onCall);
+    this.failed = failed;
+    return decoder.decode(reply);
   }
 
   [Symbol.dispose](): void {
@@ -86,6 +90,76 @@ Deno.test("ScriptRunner: cjson goes both ways, and says what it cannot do", asyn
     await bench.run("local t = {} t.t = t return cjson.encode(t)"),
     "excessive depth",
   );
+});
+
+Deno.test("ScriptRunner: an error that is returned is an answer, and one that is raised a failure", async () => {
+  using bench = new Bench();
+  for (
+    const [script, failed] of [
+      ["return redis.error_reply('MY mistake')", false],
+      ["return {err = 'MY mistake'}", false],
+      ["return redis.pcall('get', 'k')", false],
+      ["error('MY mistake')", true],
+      ["error({err = 'MY mistake'})", true],
+      ["redis.call('get', 'k')", true],
+      ["not Lua", true],
+    ] as const
+  ) {
+    assertEquals((await bench.run(script)).charAt(0), "-", script);
+    assertEquals(bench.failed, failed, script);
+  }
+});
+
+Deno.test("ScriptRunner: bit, struct and cmsgpack take hostile input for what it is, within their bounds", async () => {
+  using bench = new Bench();
+  const errors: [script: string, error: string][] = [
+    ["return bit.band()", "number expected"],
+    ["return bit.band('x')", "number expected"],
+    ["return bit.tobit({})", "number expected"],
+    ["return struct.pack('i33', 1)", "larger than limit"],
+    ["return struct.pack('i99999999999', 1)", "size overflow"],
+    ["return struct.pack('!3i', 1)", "not a power of 2"],
+    ["return struct.pack('q', 1)", "invalid format option 'q'"],
+    ["return struct.pack('c5', 'abc')", "too short"],
+    ["return struct.pack('i')", "number expected"],
+    ["return struct.pack(string.rep('b', 100000))", "a format of struct may have"],
+    ["return struct.unpack('i', 'abc')", "too short"],
+    ["return struct.unpack('i', 'abcd', 0)", "offset must be 1"],
+    ["return struct.unpack('s', 'abc')", "unfinished string"],
+    ["return struct.unpack('c0', 'abc')", "needs a previous size"],
+    ["return struct.unpack('bc0', '\\255abc')", "too short"],
+    ["return struct.unpack('dc0', struct.pack('d', 0/0))", "too short"],
+    ["return struct.unpack(string.rep('b', 9000), string.rep('x', 9000))", "too many results"],
+    ["return struct.size('s')", "variable-size"],
+    ["return struct.size('c0')", "variable-length"],
+    ["return cmsgpack.pack()", "needs input"],
+    ["return cmsgpack.unpack({})", "string expected"],
+    ["return cmsgpack.unpack('\\193')", "Bad data format"],
+    ["return cmsgpack.unpack('\\220\\0')", "Missing bytes"],
+    ["return cmsgpack.unpack('\\221\\255\\255\\255\\255')", "Missing bytes"],
+    ["return cmsgpack.unpack('\\129\\192\\1')", "nil"],
+    ["return cmsgpack.unpack(string.rep('\\145', 2000) .. '\\1')", "nested"],
+    ["return cmsgpack.unpack(string.rep('\\1', 100000))", "too many"],
+    ["return cmsgpack.unpack_limit('\\1', -1)", "Invalid request"],
+    ["return cmsgpack.unpack_one('\\1', 5)", "greater than input"],
+    [
+      "local t = string.rep('x', 2^20) local all = {} for i = 1, 64 do all[i] = t end return #cmsgpack.pack(all)",
+      "cmsgpack.pack may make",
+    ],
+    [
+      "local t = string.rep('x', 2^20) local f, a = '', {} for i = 1, 40 do f = f .. 'c0' a[i] = t end return #struct.pack(f, unpack(a))",
+      "struct.pack may make",
+    ],
+  ];
+  for (const [script, error] of errors) {
+    const reply = await bench.run(script);
+    assert(reply.startsWith("-"), `${script}: ${reply}`);
+    assertStringIncludes(reply, error, script);
+  }
+  // A table that contains itself ends somewhere, and what is left is used as ever.
+  assertEquals(await bench.run("local t = {} t[1] = t return #cmsgpack.pack(t)"), ":17\r\n");
+  assertEquals(await bench.run("bit.band = nil return 1"), ":1\r\n");
+  assertEquals(await bench.run("return bit.band(7, 2)"), ":2\r\n");
 });
 
 Deno.test("ScriptRunner: redis.call raises errors, redis.pcall returns them, numbers arrive as Redis writes them", async () => {
@@ -172,10 +246,10 @@ Deno.test("ScriptRunner: keys and arguments that leave no memory for a script ar
   using bench = new Bench();
   const large = "x".repeat(10_000_000);
   const args = [large, large, large, large];
-  const reply = await bench.runner.run(scriptOf("return 1", [], args), NO_CALLS);
+  const { reply } = await bench.runner.run(scriptOf("return 1", [], args), NO_CALLS);
   assertStringIncludes(decoder.decode(reply), "-ERR keys and arguments may take");
   const many = Array.from({ length: 130_000 }, () => "x");
-  const counted = await bench.runner.run(scriptOf("return #ARGV", [], many), NO_CALLS);
+  const { reply: counted } = await bench.runner.run(scriptOf("return #ARGV", [], many), NO_CALLS);
   assertEquals(decoder.decode(counted), ":130000\r\n");
   assertEquals(await bench.run("return 1"), ":1\r\n");
 });
