@@ -18,6 +18,7 @@ import type { Random } from "../../../shared/platform/random.ts";
 import type { AccessControl } from "../../../shared/security/access_control.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import type { RequestLimits } from "../../../shared/validation/request_checks.ts";
+import type { MetricSet } from "../../../shared/metrics/metric_set.ts";
 import type { KeyTurns } from "../../../shared/scheduling/key_turns.ts";
 import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { WatchRequest } from "../../../shared/watch/watch_event.ts";
@@ -270,6 +271,8 @@ export interface RespNode {
   /** Asks all other nodes that are up and can be reached. @param done gets their answers once, later */
   askOthers(message: object, timeoutMs: number, done: (replies: readonly Reply[]) => void): void;
   stats(): Record<string, unknown>;
+  /** What `/metrics` says. */
+  metrics(): MetricSet;
 }
 
 /** Finds commands (`tables/command_lookup.ts`). */

@@ -7,7 +7,10 @@
 import { DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
 import { indexOfDatabase } from "./database_index.ts";
 import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
+import type { MetricSet } from "../../../shared/metrics/metric_set.ts";
+import type { MetricName } from "../../../shared/metrics/metric_table.ts";
 import type { Call } from "./command.ts";
+import { commandStatsFacts, latencyStatsFacts } from "./command_stats.ts";
 import { REDIS_VERSION } from "./redis_version.ts";
 import { VERSION } from "../../../shared/base/version.ts";
 
@@ -22,19 +25,29 @@ const SECTIONS = [
   "memory",
   "stats",
   "replication",
+  "cpu",
+  "commandstats",
+  "latencystats",
   "cluster",
   "keyspace",
   "kv",
 ];
 /** Words that mean all sections. */
-const ALL = new Set(["all", "default", "everything"]);
+const ALL = new Set(["all", "everything"]);
+/** They are as long as there are commands, and come only if they are asked for. */
+const LONG = new Set(["commandstats", "latencystats"]);
 
 /** Answers INFO for some sections, or for all of them if none is named. */
 export function writeInfo(asked: readonly string[], call: Call, done: () => void): void {
-  const all = asked.length === 0 || asked.some((name) => ALL.has(name));
-  const wanted = SECTIONS.filter((name) => all || asked.includes(name));
+  const all = asked.some((name) => ALL.has(name));
+  const most = asked.length === 0 || asked.includes("default");
+  const wanted = SECTIONS.filter((name) =>
+    all || asked.includes(name) || (most && !LONG.has(name))
+  );
   const answer = (keys: ReadonlyMap<number, number> | undefined) => {
-    const text = wanted.map((name) => sectionText(name, factsOf(name, call, keys))).join("\r\n");
+    const metrics = call.server.node.metrics();
+    const facts = (name: string) => factsOf(name, call, { keys, metrics });
+    const text = wanted.map((name) => sectionText(name, facts(name))).join("\r\n");
     call.session.answer((out) => out.verbatim(text));
     done();
   };
@@ -66,8 +79,10 @@ function countEach(call: Call, done: (keys: ReadonlyMap<number, number>) => void
   next(0);
 }
 
+const TITLES: Readonly<Record<string, string>> = { kv: "kv", cpu: "CPU" };
+
 function sectionText(name: string, facts: Facts): string {
-  const title = name === "kv" ? "kv" : name.charAt(0).toUpperCase() + name.slice(1);
+  const title = TITLES[name] ?? name.charAt(0).toUpperCase() + name.slice(1);
   const lines = Object.entries(facts).map(([key, value]) => `${key}:${value}\r\n`);
   return `# ${title}\r\n${lines.join("")}`;
 }
@@ -75,7 +90,10 @@ function sectionText(name: string, facts: Facts): string {
 function factsOf(
   section: string,
   call: Call,
-  keys: ReadonlyMap<number, number> | undefined,
+  { keys, metrics }: {
+    readonly keys: ReadonlyMap<number, number> | undefined;
+    readonly metrics: MetricSet;
+  },
 ): Facts {
   const { server } = call;
   switch (section) {
@@ -99,12 +117,24 @@ function factsOf(
         blocked_clients: 0,
       };
     case "memory":
-      // Nothing is ever evicted.
-      return { maxmemory: 0, maxmemory_policy: "noeviction" };
+      return memoryFacts(metrics);
+    case "cpu":
+      // Of both together: Deno's threads are not told apart.
+      return {
+        used_cpu_sys: "0.000000",
+        used_cpu_user: (numberOf(metrics, "process_cpu_seconds_total") ?? 0).toFixed(6),
+      };
+    case "commandstats":
+      return commandStatsFacts(metrics);
+    case "latencystats":
+      return latencyStatsFacts(metrics);
     case "stats":
       return {
         total_connections_received: server.connections - server.countedBefore.connections,
         total_commands_processed: server.commands - server.countedBefore.commands,
+        rejected_connections: numberOf(metrics, "kv_connections_refused_total") ?? 0,
+        expired_keys: numberOf(metrics, "kv_expired_keys_total") ?? 0,
+        evicted_keys: 0,
         pubsub_channels: server.pubSub.local.channels("channel", undefined).length,
         pubsub_patterns: server.pubSub.local.patterns.length,
       };
@@ -122,6 +152,38 @@ function factsOf(
     default:
       return ownFacts(call);
   }
+}
+
+/** Data of a node with a disk is not in memory: this is what the process takes. */
+function memoryFacts(metrics: MetricSet): Facts {
+  const used = numberOf(metrics, "kv_heap_bytes", "used");
+  const rss = numberOf(metrics, "process_resident_memory_bytes");
+  return {
+    ...(used === undefined ? {} : { used_memory: used, used_memory_human: humanBytes(used) }),
+    ...(rss === undefined ? {} : { used_memory_rss: rss, used_memory_rss_human: humanBytes(rss) }),
+    // Nothing is ever evicted.
+    maxmemory: 0,
+    maxmemory_human: "0B",
+    maxmemory_policy: "noeviction",
+  };
+}
+
+/** As Redis writes it. */
+function humanBytes(bytes: number): string {
+  if (bytes < 1_024) return `${bytes}B`;
+  const [size, unit] = bytes < 1_048_576
+    ? [1_024, "K"]
+    : bytes < 2 ** 30
+    ? [1_048_576, "M"]
+    : [2 ** 30, "G"];
+  return `${(bytes / size).toFixed(2)}${unit}`;
+}
+
+function numberOf(metrics: MetricSet, name: MetricName, label?: string): number | undefined {
+  const sample = metrics.samples(name).find(({ labels }) =>
+    label === undefined || labels[0] === label
+  );
+  return typeof sample?.value === "number" ? sample.value : undefined;
 }
 
 function ownFacts({ server }: Call): Facts {

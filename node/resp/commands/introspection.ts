@@ -1,6 +1,7 @@
 /** What tools ask about a server that here needs no answer of its own, or a short one: ROLE, LATENCY, MEMORY, CLIENT KILL. @module */
 import { keyLength } from "../../../shared/base/key_text.ts";
 import { RESP_PAUSE_MS_MAX } from "../../../shared/limits/resp.ts";
+import { countOf } from "../../../shared/metrics/histogram.ts";
 import type { KeyRequest } from "../../../shared/wire/messages.ts";
 import { at, keyOf, SYNTAX_ERROR, textOf, wordOf } from "../command/arguments.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type CommandSpec,
   NO_KEYS,
 } from "../command/command.ts";
+import { commandStats, microsecondsOf } from "../command/command_stats.ts";
 import { isNotFound, writeUnexpected } from "../command/replies.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
 import type { RespWriter } from "../protocol/writer.ts";
@@ -245,6 +247,29 @@ export const CLIENT_CONTROL: readonly CommandSpec[] = [
   ),
 ];
 
+/** All commands that were called, or those that are named; one with subcommands stands for them. */
+function histogram(args: Arguments, { out, server }: Call): void {
+  const wanted = args.slice(2).map((argument) => textOf(argument).toLowerCase());
+  const isWanted = (name: string) =>
+    wanted.length === 0 || wanted.some((one) => name === one || name.startsWith(`${one}|`));
+  const found = commandStats(server.node.metrics())
+    .filter(({ name, seconds }) => isWanted(name) && countOf(seconds) > 0);
+  out.map(found.length);
+  for (const { name, calls, seconds } of found) {
+    out.bulkText(name);
+    out.map(2);
+    out.bulkText("calls");
+    out.integer(calls);
+    out.bulkText("histogram_usec");
+    const buckets = microsecondsOf(seconds);
+    out.map(buckets.length);
+    for (const [usec, count] of buckets) {
+      out.integer(usec);
+      out.integer(count);
+    }
+  }
+}
+
 const container = (_args: Arguments, { out }: Call) => out.error(SYNTAX_ERROR);
 const latency = (
   name: string,
@@ -280,6 +305,7 @@ export const INTROSPECTION_COMMANDS: readonly CommandSpec[] = [
     subcommands: [
       latency("|latest", 2, "None: events are not kept", (_args, { out }) => out.array(0)),
       latency("|history", 3, "None: events are not kept", (_args, { out }) => out.array(0)),
+      latency("|histogram", -2, "How long commands took at this node", histogram),
       latency("|reset", -2, "0: events are not kept", (_args, { out }) => out.integer(0)),
       latency(
         "|doctor",

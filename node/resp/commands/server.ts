@@ -2,6 +2,8 @@
 import type { ClusterMap } from "../../../shared/cluster/cluster_map.ts";
 import { partitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
+import { SLOW_REQUESTS_MAX } from "../../../shared/limits/requests.ts";
+import { RESP_DATABASES } from "../../../shared/limits/resp.ts";
 import { at, integerOf, SYNTAX_ERROR, textOf, wordOf, wrongArity } from "../command/arguments.ts";
 import {
   type Arguments,
@@ -26,7 +28,7 @@ function settings({ server }: Call): Record<string, string> {
     appendonly: server.node.persistent ? "yes" : "no",
     bind: address?.host ?? "",
     "cluster-enabled": "no",
-    databases: "1",
+    databases: String(RESP_DATABASES),
     maxclients: String(server.node.clientsMax()),
     maxmemory: "0",
     "maxmemory-policy": "noeviction",
@@ -35,6 +37,8 @@ function settings({ server }: Call): Record<string, string> {
     "proto-max-bulk-len": String(server.valueBytesMax),
     requirepass: "",
     save: "",
+    "slowlog-log-slower-than": String(Math.round(1_000 * server.slow.thresholdMs)),
+    "slowlog-max-len": String(SLOW_REQUESTS_MAX),
     timeout: "0",
   };
 }
@@ -314,6 +318,22 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
           kind: "now",
           run: (_args, { out }) => out.error("ERR The server is running without a config file"),
         },
+      ),
+    ],
+  },
+  {
+    ...command("module", -2, "", NO_KEYS, about("4.0.0", "A container for module commands"), {
+      kind: "now",
+      run: CONTAINER,
+    }),
+    subcommands: [
+      command(
+        "module|list",
+        2,
+        "admin noscript",
+        NO_KEYS,
+        about("4.0.0", "None: there are no modules"),
+        { kind: "now", run: (_args, { out }) => out.array(0) },
       ),
     ],
   },

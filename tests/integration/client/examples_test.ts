@@ -6,6 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import page from "../../../docs/recipes.md" with { type: "text" };
 import { FeatureFlags } from "../../../examples/feature_flags.ts";
+import { JobQueue } from "../../../examples/job_queue.ts";
 import { countRequest } from "../../../examples/rate_limiter.ts";
 import { lock, renew, tryLock, unlock } from "../../../examples/lock.ts";
 import { formatAddress } from "../../../shared/platform/transport.ts";
@@ -166,6 +167,50 @@ Deno.test("examples: each recipe of docs/recipes.md runs, and does what the page
     },
   );
 
+  await t.step(
+    "job_queue.ts: a job of a worker that is killed is done by another one",
+    async () => {
+      await using one = new Example(cluster, "job_queue.ts", "work", "one");
+      assertEquals(await one.line(), "one works");
+      const add = async (text: string) => {
+        await using example = new Example(cluster, "job_queue.ts", "add", text);
+        return await example.rest();
+      };
+      assertEquals((await add("a letter")).length, 1);
+      assertEquals(await one.line(), "one does: a letter");
+      await add("wait 60000");
+      assertEquals(await one.line(), "one does: wait 60000");
+      await using two = new Example(cluster, "job_queue.ts", "work", "two");
+      assertEquals(await two.line(), "two works");
+      assertEquals(await add("another"), ["added; 2 wait or are being done"]);
+      assertEquals(await two.line(), "two does: another");
+      one.child.kill("SIGKILL");
+      assertEquals(await two.line(), "two does: wait 60000");
+    },
+  );
+
+  await t.step(
+    "job_queue.ts: a job that always fails is put aside, and an id is added once",
+    async () => {
+      await using kv = await cluster.connect();
+      const queue = new JobQueue(kv, "bad", { attemptsMax: 3, retryMs: 10 });
+      const stop = new AbortController();
+      const begun: number[] = [];
+      const work = queue.work(({ attempts }) => {
+        begun.push(attempts);
+        throw new Error("no");
+      }, stop.signal);
+      await queue.add("never", "mine");
+      await queue.add("never", "mine");
+      await cluster.poll("it is put aside", async () => await queue.waiting() === 0 || undefined);
+      stop.abort();
+      await work;
+      assertEquals(begun, [1, 2, 3]);
+      const failed = await Array.fromAsync(queue.failed());
+      assertEquals(failed, [{ id: "mine", text: "never", attempts: 3 }]);
+    },
+  );
+
   await t.step("rate limiter and lock stay exact while a node dies", async () => {
     await using kv = await cluster.connect();
     const limit = { requestsMax: 1_000, windowMs: 86_400_000 };
@@ -173,7 +218,8 @@ Deno.test("examples: each recipe of docs/recipes.md runs, and does what the page
     const held = await lock(kv, "job", 60_000);
     const before = await Promise.all(Array.from({ length: 50 }, count));
     const during = Array.from({ length: 50 }, count);
-    await cluster.crash(await cluster.primaryOf("rate:{somebody}:0"));
+    const crashed = await cluster.primaryOf("rate:{somebody}:0");
+    await cluster.crash(crashed);
     const lefts = [...before, ...await Promise.all(during)].map(({ left }) => left);
     // A window may have ended meanwhile, at midnight.
     if (new Set(lefts).size === lefts.length) {
@@ -187,5 +233,33 @@ Deno.test("examples: each recipe of docs/recipes.md runs, and does what the page
     assertEquals(await tryLock(kv, "job", "another", 1_000), undefined, "and does not unlock");
     await unlock(kv, renewed);
     assert(await tryLock(kv, "job", "another", 1_000) !== undefined);
+    await cluster.restart(crashed);
+    await cluster.whole({ nodes: 3 });
   });
+
+  await t.step(
+    "job_queue.ts: what jobs change in the store counts once while a node dies",
+    async () => {
+      await using kv = await cluster.connect();
+      const queue = new JobQueue(kv, "sums");
+      for (let i = 1; i <= 30; i++) await queue.add(String(i));
+      const stop = new AbortController();
+      let done = 0;
+      let crash: Promise<void> | undefined;
+      const workers = Array.from({ length: 3 }, () =>
+        queue.work(async ({ text }) => {
+          if (++done === 10) {
+            crash = cluster.primaryOf("queue:{sums}:job:").then((i) => cluster.crash(i));
+          }
+          await crash;
+          // Of another partition.
+          return (end) => end.increment("sum", Number(text));
+        }, stop.signal));
+      await cluster.poll("all is done", async () => await queue.waiting() === 0 || undefined);
+      stop.abort();
+      await Promise.all(workers);
+      assertEquals(await kv.getText("sum"), String(30 * 31 / 2));
+      assert(done >= 30);
+    },
+  );
 });

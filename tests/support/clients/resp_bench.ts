@@ -10,7 +10,7 @@ import { Seat } from "../../../shared/admission/seat.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { findDatabase, NO_DATABASES, withDatabase } from "../../../shared/cluster/databases.ts";
 import type { NodeInfo } from "../../../shared/cluster/cluster_map.ts";
-import type {} from "../../../shared/platform/logger.ts";
+import { MetricSet } from "../../../shared/metrics/metric_set.ts";
 import { NO_LOG } from "../doubles/no_log.ts";
 import { SeededRandom } from "../../../shared/platform/random.ts";
 import type { AccessControl } from "../../../shared/security/access_control.ts";
@@ -92,6 +92,14 @@ export class RespBench {
         isReachable: () => true,
         askOthers: (_message, _timeoutMs, done) => this.clock.defer(() => done([])),
         stats: () => ({ node: "n1" }),
+        metrics: () => {
+          const set = new MetricSet();
+          this.server.metrics.collect(set);
+          set.set("process_cpu_seconds_total", 1.5);
+          set.set("process_resident_memory_bytes", 3_000_000);
+          set.set("kv_heap_bytes", 2_000_000, "used");
+          return set;
+        },
       },
     });
   }
