@@ -24,6 +24,7 @@ function setUp({ budget = true, open = false, refused = "" } = {}) {
       copy: (argument: Uint8Array) => argument.slice(),
       valueBytesMax: 1_000,
       wallMs: () => 0,
+      pause: { mode: undefined },
       pubSub: { local: { has: () => false } },
       tracking: { begins: () => {} },
     },
