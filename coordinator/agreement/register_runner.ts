@@ -32,7 +32,7 @@ import type {
   Stamped,
 } from "../register/register.ts";
 import { type RegisterInput, RegisterMember } from "../register/register_member.ts";
-import { RegisterMetrics } from "../register/register_metrics.ts";
+import { RegisterMetrics } from "../../shared/metrics/register_metrics.ts";
 import type { RegisterReady } from "../register/register_ready.ts";
 import type { RegisterRecord } from "../register/register_record.ts";
 import type { Moment } from "../register/right.ts";
@@ -135,7 +135,7 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
     const beganMs = clock.monotonicMs();
     let isInside = true;
     this.#outcomes.set(token, (outcome) => {
-      this.metrics.noteChange(outcome, clock.monotonicMs() - beganMs);
+      this.metrics.noteChange(outcome.type, clock.monotonicMs() - beganMs);
       // Never from inside of this call.
       if (isInside) void Promise.resolve().then(() => done(outcome));
       else done(outcome);

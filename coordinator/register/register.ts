@@ -24,7 +24,7 @@
  */
 import type { CoordinatorMember, CoordinatorSet } from "./coordinator_set.ts";
 import type { Stamp } from "./generation.ts";
-import type { RegisterMetrics } from "./register_metrics.ts";
+import type { RegisterMetrics } from "../../shared/metrics/register_metrics.ts";
 
 /** A document with its name. */
 export interface Stamped<D> {

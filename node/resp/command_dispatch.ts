@@ -9,16 +9,16 @@ import { type RequestSeries, UNKNOWN_OPERATION } from "../../shared/metrics/requ
 import type { Called } from "../../shared/wire/caller.ts";
 import type { KeyRequest, ReplyTo } from "../../shared/wire/messages.ts";
 import { wrongArity } from "./command/arguments.ts";
-import type {
-  Arguments,
-  Call,
-  CommandSession,
-  CommandSpec,
-  ManyPlan,
-  OnePlan,
-  Plan,
+import {
+  type Arguments,
+  type Call,
+  type CommandSession,
+  type CommandSpec,
+  type ManyPlan,
+  mayWrite,
+  type OnePlan,
+  type Plan,
 } from "./command/command.ts";
-import { mayWrite } from "./command/client_pause.ts";
 import { codeOfText } from "./command/error_text.ts";
 import { thrownText } from "./command/replies.ts";
 import { unknownCommandText, unknownSubcommandText } from "./command/unknown_command.ts";

@@ -29,7 +29,7 @@ import { COMMAND_TABLE, type CommandTable } from "./tables/command_table.ts";
 import type { CommandSession, RespNode } from "./command/command.ts";
 import { type Execute, executeEach } from "./each_request.ts";
 import type { CommandDatabases } from "./command/command.ts";
-import { ClientPause } from "./command/client_pause.ts";
+import { ClientPause } from "./client_pause.ts";
 import { ScanCursors } from "./command/scan_cursors.ts";
 import { AllNodes } from "./pubsub/all_nodes.ts";
 import { Changes } from "./watch/changes.ts";

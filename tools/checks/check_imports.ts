@@ -59,7 +59,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["requests", "storage/memory", "resp/protocol"],
     ["transactions"],
     ["replication", "storage/journal", "resp/command"],
-    ["resp/watch", "resp/scripts/worker"],
+    ["resp/info", "resp/watch", "resp/scripts/worker"],
     [
       "peers",
       "scans",

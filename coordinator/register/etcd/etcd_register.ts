@@ -43,7 +43,7 @@ import type {
   RegisterState,
   Stamped,
 } from "../register.ts";
-import { RegisterMetrics } from "../register_metrics.ts";
+import { RegisterMetrics } from "../../../shared/metrics/register_metrics.ts";
 import type { Moment } from "../right.ts";
 import { folderOf, type Head, jsonOf, piecesOf, readDocument } from "./etcd_document.ts";
 import {
@@ -161,7 +161,7 @@ export class EtcdRegister<D> implements ManagedRegister<D> {
     const { clock } = this.#deps;
     const beganMs = clock.monotonicMs();
     const end = (outcome: Outcome) => {
-      this.metrics.noteChange(outcome, clock.monotonicMs() - beganMs);
+      this.metrics.noteChange(outcome.type, clock.monotonicMs() - beganMs);
       done(outcome);
     };
     const isCurrent = compareStamps(this.#chosen.stamp, expected) === 0;

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import type { ClientPause } from "./client_pause.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import type { KvError } from "../../../shared/base/errors.ts";
 import type { DatabaseInfo } from "../../../shared/cluster/databases.ts";
@@ -275,6 +274,25 @@ export interface RespNode {
   metrics(): MetricSet;
 }
 
+/** What waits during a pause. */
+export type PauseMode = "write" | "all";
+
+/** CLIENT PAUSE (`client_pause.ts`). */
+export interface CommandPause {
+  /** What waits now; undefined if nothing does. */
+  readonly mode: PauseMode | undefined;
+  begin(mode: PauseMode, ms: number): void;
+  end(): void;
+}
+
+/** Beside the commands that write: Redis has them wait as well, since they may write or are told to replicas. */
+const MAY_WRITE = new Set(["eval", "evalsha", "publish", "spublish"]);
+
+/** Whether a command waits when those that write do. */
+export function mayWrite({ name, flags }: CommandSpec): boolean {
+  return flags.includes("write") || MAY_WRITE.has(name);
+}
+
 /** Finds commands (`tables/command_lookup.ts`). */
 export interface CommandFinder {
   find(name: Uint8Array): CommandSpec | undefined;
@@ -302,7 +320,7 @@ export interface CommandServer extends PlanContext {
   readonly tracking: CommandTracking;
   readonly keyEvents: CommandKeyEvents;
   readonly scripts: CommandScripts;
-  readonly pause: ClientPause;
+  readonly pause: CommandPause;
   /** For commands that look before they write. */
   readonly keyTurns: KeyTurns;
   readonly table: {

@@ -14,7 +14,7 @@ import {
   type CommandSpec,
   NO_KEYS,
 } from "../command/command.ts";
-import { commandStats, microsecondsOf } from "../command/command_stats.ts";
+import { commandStats, microsecondsOf } from "../info/command_stats.ts";
 import { isNotFound, writeUnexpected } from "../command/replies.ts";
 import { parseInteger } from "../protocol/integer_text.ts";
 import type { RespWriter } from "../protocol/writer.ts";

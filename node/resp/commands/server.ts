@@ -15,7 +15,7 @@ import {
 } from "../command/command.ts";
 import { aclCategories, writeCommandDocs, writeCommandInfo } from "../command/command_docs.ts";
 import { Glob } from "../command/glob.ts";
-import { writeInfo } from "../command/info.ts";
+import { writeInfo } from "../info/info.ts";
 
 const encoder = new TextEncoder();
 const HIDDEN = new Set(["host:", "post"]);

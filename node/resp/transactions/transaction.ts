@@ -25,10 +25,10 @@ import {
   type CommandSpec,
   type CommandTransaction,
   type ManyPlan,
+  mayWrite,
   type RequestView,
   type Write,
 } from "../command/command.ts";
-import { mayWrite } from "../command/client_pause.ts";
 import { errorText } from "../command/error_text.ts";
 import type { KeySnapshot } from "./key_snapshot.ts";
 import { isNotFound } from "../command/replies.ts";

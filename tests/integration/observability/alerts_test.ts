@@ -2,12 +2,15 @@
  * The alert rules: promtool accepts them and their tests, and a real Prometheus that scrapes a real cluster sees each of
  * them fire when its reason is caused. Those whose reason cannot be caused in a few seconds have promtool's tests alone.
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import dashboard from "../../../ops/grafana/kv.json" with { type: "json" };
 import { PROMTOOL, promtool } from "../../support/metrics.ts";
-import { needing } from "../../support/needs.ts";
+import { hasProgram, needing } from "../../support/needs.ts";
+import { NODE } from "../../../tools/programs.ts";
+import { ServerProcess } from "../../../tools/server_process.ts";
 import { PROMETHEUS, Prometheus } from "../../support/prometheus.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
+import { TestCoordinators } from "../../support/worlds/coordinators.ts";
 import { limitFiles, nodeWithLimits } from "../../support/worlds/full_disk.ts";
 
 Deno.test({
@@ -88,6 +91,129 @@ Deno.test({
       await cluster.restartCoordinator();
       await prometheus.untilNot("KvCoordinatorUnreachable");
     } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  ...needing(
+    "alerts: those of the coordinators fire when one is away, when none can act, and when the document cannot be written",
+    PROMETHEUS,
+  ),
+  fn: async () => {
+    await using cluster = await TestCluster.start({
+      nodes: 1,
+      replicationFactor: 1,
+      minInSync: 1,
+    });
+    await using coordinators = await TestCoordinators.add(cluster, 2);
+    const httpPorts = [0, 1, 2].map(async (i) => {
+      return (await coordinators.processOf(i).ready).facts.http ?? 0;
+    });
+    await using prometheus = await Prometheus.start(await Promise.all(httpPorts));
+    await prometheus.untilQuiet(OF_THE_MACHINE);
+
+    await coordinators.processOf(2).crash();
+    await prometheus.until("KvCoordinatorAway");
+
+    // Its folder is gone, and comes back.
+    const active = await coordinators.active([0, 1]);
+    const folder = coordinators.folderOf(active);
+    await Deno.rename(folder, `${folder}.away`);
+    const order = { req_type: "database_create", database: "orders" } as const;
+    const asked = coordinators.askOne(active, order).catch(() => undefined);
+    await prometheus.until("KvDocumentUnusable").finally(() =>
+      Deno.rename(`${folder}.away`, folder)
+    );
+    await prometheus.untilNot("KvDocumentUnusable");
+    await asked;
+
+    await coordinators.processOf(1).crash();
+    await prometheus.until("KvNoActiveCoordinator");
+    for (const i of [1, 2]) await coordinators.restart(i);
+    await prometheus.untilNot("KvNoActiveCoordinator");
+  },
+});
+
+const SLOW_DISK = [
+  {
+    met: hasProgram("prlimit", "--version") && hasProgram("strace", "--version"),
+    otherwise: "no prlimit or strace",
+  },
+  {
+    met: hasProgram("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
+    otherwise: "may not mount a file system",
+  },
+];
+
+/** A node on a file system of its own of 64 MiB, with few descriptors, whose syncs take a while. */
+async function misfit(folder: string): Promise<ServerProcess> {
+  const { success } = await new Deno.Command("mount", {
+    args: ["-t", "tmpfs", "-o", "size=64m", "tmpfs", folder],
+  }).output();
+  assert(success, "a file system of its own");
+  const syncs = "fsync,fdatasync";
+  const command = [
+    ...["--nofile=256", "strace", "--follow-forks", "--seccomp-bpf", "--output=/dev/null"],
+    ...[`--trace=${syncs}`, `--inject=${syncs}:delay_enter=400000`],
+    ...[Deno.execPath(), "run", "--quiet", "--no-prompt", ...NODE.permissions],
+    new URL(`../../../${NODE.entry}`, import.meta.url).pathname,
+    ...["--port=0", "--http-port=0", "--standalone", `--data=${folder}/data`],
+  ];
+  return ServerProcess.start(NODE, command, { executable: "prlimit", detached: false });
+}
+
+Deno.test({
+  ...needing(
+    "alerts: those of a node fire when its disk is slow or nearly full, and when it has no room for connections",
+    PROMETHEUS,
+    ...SLOW_DISK,
+  ),
+  fn: async () => {
+    const folder = await Deno.makeTempDir({ prefix: "kv-test-" });
+    const open: Deno.TcpConn[] = [];
+    let process: ServerProcess | undefined;
+    try {
+      process = await misfit(folder);
+      const { port, facts: { http = 0 } } = await process.ready;
+      await using prometheus = await Prometheus.start([http]);
+      await prometheus.untilQuiet(OF_THE_MACHINE);
+
+      const busy = { isOver: false };
+      const puts = (async () => {
+        while (!busy.isOver) {
+          const url = `http://127.0.0.1:${http}/kv/k`;
+          await (await fetch(url, { method: "PUT", body: "v" })).body?.cancel();
+        }
+      })();
+      await prometheus.until("KvSlowDisk").finally(() => busy.isOver = true);
+      await puts;
+
+      await Deno.writeFile(`${folder}/other`, new Uint8Array(60 * 2 ** 20));
+      await prometheus.until("KvDiskAlmostFull");
+      await Deno.remove(`${folder}/other`);
+      await prometheus.untilNot("KvDiskAlmostFull");
+
+      // More clients than it has descriptors, and each of them has said something.
+      const full = { isOver: false };
+      const flood = (async () => {
+        while (!full.isOver) {
+          for (const connection of open.splice(0)) connection.close();
+          for (let i = 0; i < 300; i++) {
+            const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+            open.push(connection);
+            await connection.write(new TextEncoder().encode("PING\r\n")).catch(() => {});
+          }
+          await new Promise((resolve) => setTimeout(resolve, 500));
+        }
+      })();
+      await prometheus.until("KvConnectionsRefused").finally(() => full.isOver = true);
+      await flood;
+    } finally {
+      for (const connection of open) connection.close();
+      await process?.crash();
+      await new Deno.Command("umount", { args: ["--lazy", folder] }).output();
       await Deno.remove(folder, { recursive: true });
     }
   },

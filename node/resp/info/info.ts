@@ -5,13 +5,13 @@
  * @module
  */
 import { DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
-import { indexOfDatabase } from "./database_index.ts";
+import { indexOfDatabase } from "../command/database_index.ts";
 import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
 import type { MetricSet } from "../../../shared/metrics/metric_set.ts";
 import type { MetricName } from "../../../shared/metrics/metric_table.ts";
-import type { Call } from "./command.ts";
+import type { Call } from "../command/command.ts";
 import { commandStatsFacts, latencyStatsFacts } from "./command_stats.ts";
-import { REDIS_VERSION } from "./redis_version.ts";
+import { REDIS_VERSION } from "../command/redis_version.ts";
 import { VERSION } from "../../../shared/base/version.ts";
 
 /** How long counting the keys may take; after that it is left out. */

@@ -1,14 +1,16 @@
-/** What the register costs: changes of its document, and writes of this coordinator's record. @module */
-import { DISK_SECONDS_BUCKETS } from "../../shared/limits/requests.ts";
-import { Histogram } from "../../shared/metrics/histogram.ts";
-import type { MetricSet } from "../../shared/metrics/metric_set.ts";
-import type { Outcome } from "./register.ts";
+/** What the coordinators' register costs: changes of its document, and writes of this coordinator's record. @module */
+import { DISK_SECONDS_BUCKETS } from "../limits/requests.ts";
+import { Histogram } from "./histogram.ts";
+import type { MetricSet } from "./metric_set.ts";
+
+/** How a change may end, in the words of `coordinator/register/register.ts`. */
+export type ChangeOutcome = "chosen" | "changed" | "lost";
 
 /** Counts them. */
 export class RegisterMetrics {
   readonly #writes = new Histogram(DISK_SECONDS_BUCKETS);
   readonly #changes = new Histogram(DISK_SECONDS_BUCKETS);
-  readonly #outcomes: { [T in Outcome["type"]]: number } = { chosen: 0, changed: 0, lost: 0 };
+  readonly #outcomes: { [T in ChangeOutcome]: number } = { chosen: 0, changed: 0, lost: 0 };
 
   /** The record was written and synced. */
   noteWrite(elapsedMs: number): void {
@@ -16,9 +18,9 @@ export class RegisterMetrics {
   }
 
   /** How a change that was asked for here has ended. */
-  noteChange({ type }: Outcome, elapsedMs: number): void {
-    this.#outcomes[type]++;
-    if (type === "chosen") this.#changes.observe(elapsedMs / 1_000);
+  noteChange(outcome: ChangeOutcome, elapsedMs: number): void {
+    this.#outcomes[outcome]++;
+    if (outcome === "chosen") this.#changes.observe(elapsedMs / 1_000);
   }
 
   collect(set: MetricSet): void {

@@ -4,22 +4,11 @@
  *
  * @module
  */
-import type { Clock, Timer } from "../../../shared/platform/clock.ts";
-import type { CommandSpec } from "./command.ts";
-
-/** What waits. */
-export type PauseMode = "write" | "all";
-
-/** Beside the commands that write: Redis has them wait as well, since they may write or are told to replicas. */
-const MAY_WRITE = new Set(["eval", "evalsha", "publish", "spublish"]);
-
-/** Whether a command waits when those that write do. */
-export function mayWrite({ name, flags }: CommandSpec): boolean {
-  return flags.includes("write") || MAY_WRITE.has(name);
-}
+import type { Clock, Timer } from "../../shared/platform/clock.ts";
+import type { CommandPause, PauseMode } from "./command/command.ts";
 
 /** The pause of one node. */
-export class ClientPause {
+export class ClientPause implements CommandPause {
   readonly #clock: Clock;
   readonly #onEnd: () => void;
   #mode: PauseMode | undefined;
