@@ -131,8 +131,6 @@ Deno.test({
 
     await coordinators.processOf(1).crash();
     await prometheus.until("KvNoActiveCoordinator");
-    for (const i of [1, 2]) await coordinators.restart(i);
-    await prometheus.untilNot("KvNoActiveCoordinator");
   },
 });
 
@@ -156,7 +154,7 @@ async function misfit(folder: string): Promise<ServerProcess> {
   const syncs = "fsync,fdatasync";
   const command = [
     ...["--nofile=256", "strace", "--follow-forks", "--seccomp-bpf", "--output=/dev/null"],
-    ...[`--trace=${syncs}`, `--inject=${syncs}:delay_enter=400000`],
+    ...[`--trace=${syncs}`, `--inject=${syncs}:delay_enter=300000`],
     ...[Deno.execPath(), "run", "--quiet", "--no-prompt", ...NODE.permissions],
     new URL(`../../../${NODE.entry}`, import.meta.url).pathname,
     ...["--port=0", "--http-port=0", "--standalone", `--data=${folder}/data`],
