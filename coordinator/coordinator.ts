@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { VERSION } from "../shared/base/version.ts";
 import { Admission } from "../shared/admission/admission.ts";
 import type { Seat } from "../shared/admission/seat.ts";
 import { Acceptor } from "../shared/server/acceptor.ts";
@@ -32,6 +33,7 @@ import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
+import { RequestTracing } from "../shared/metrics/request_tracing.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { Message } from "../shared/wire/messages.ts";
@@ -117,6 +119,7 @@ export class Coordinator {
   readonly admission: Admission;
   readonly #frontEnd: HttpFrontEnd;
   readonly #requestMetrics: RequestMetrics;
+  readonly #tracing: RequestTracing | undefined;
   #http: HttpServer | undefined;
   #requests = 0;
   #onCoordinators: (addresses: readonly Address[]) => void = () => {};
@@ -171,6 +174,7 @@ export class Coordinator {
       map: () => this.#gateway.database.map(),
       carryOut: (request, reply) => this.#clientRequests.orderDatabase(request, reply),
     });
+    this.#tracing = RequestTracing.ofProcess(VERSION, { "kv.role": "coordinator" });
     this.#requestMetrics = new RequestMetrics(deps.clock, new SlowLog(options.slowRequestMs));
     this.#others = new CoordinatorPool(deps, () => hello("gateway", { cluster_id: clusterId }));
     const watch = new ClusterWatch(deps.clock, {
@@ -188,6 +192,7 @@ export class Coordinator {
     this.#frontEnd = new HttpFrontEnd({
       ...deps,
       metrics: this.#requestMetrics,
+      tracing: this.#tracing,
       log: deps.logger("http"),
       work: this.#gateway.work,
     }, {
@@ -637,7 +642,8 @@ export class Coordinator {
   #serve(stream: Stream, seat: Seat): void {
     const { work } = this.#gateway;
     const metrics = this.#requestMetrics;
-    const deps = { clock: this.#deps.clock, log: this.#log, work, metrics };
+    const tracing = this.#tracing;
+    const deps = { clock: this.#deps.clock, log: this.#log, work, metrics, tracing };
     const server = new RequestServer(stream, deps, {
       onRequest: (request, reply, connection) => {
         this.#requests++;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { VERSION } from "../shared/base/version.ts";
 import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
@@ -25,6 +26,7 @@ import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
+import { RequestTracing } from "../shared/metrics/request_tracing.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
@@ -181,6 +183,7 @@ export class NodeRuntime {
   /** Answers at the port that is shared: as the machine. */
   readonly #machineFrontEnd: HttpFrontEnd | undefined;
   readonly #requestMetrics: RequestMetrics;
+  readonly #tracing: RequestTracing | undefined;
   readonly #process: ProcessSite | undefined;
   readonly #folder: NodeFolder;
   #databasesChanged: Promise<unknown> = Promise.resolve();
@@ -343,6 +346,7 @@ export class NodeRuntime {
     this.#left = new Promise((resolve) => this.#onLeft = resolve);
     const { clock, random, transport } = deps;
     this.#requestMetrics = new RequestMetrics(clock, new SlowLog(options.slowRequestMs));
+    this.#tracing = RequestTracing.ofProcess(VERSION, { "kv.node": folder.nodeId });
     this.#process = options.process;
     this.#router = new Router({ clock, random, transport }, {
       role: "node",
@@ -368,6 +372,7 @@ export class NodeRuntime {
       startScriptThread: deps.startScriptThread,
       access: options.secured?.access,
       requestMetrics: this.#requestMetrics,
+      tracing: this.#tracing,
       metrics: () => this.metrics(),
       databases: {
         want: (id, wish) => this.#wantDatabase(id, wish),
@@ -644,7 +649,7 @@ export class NodeRuntime {
     const { clock, random, logger } = this.#deps;
     const deps = { clock, random, log: logger("http"), work: this.node.work };
     return new HttpFrontEnd(
-      { ...deps, metrics: this.#requestMetrics },
+      { ...deps, metrics: this.#requestMetrics, tracing: this.#tracing },
       site,
       options.origins ?? NO_ORIGINS,
     );

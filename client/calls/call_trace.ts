@@ -1,47 +1,25 @@
 /**
- * What is told about each call of a client: a line for `debug`, and a span of OpenTelemetry. It imports no package:
- * `@opentelemetry/api` announces itself under a symbol of the process, and is used if it is there.
+ * What is told about each call of a client: a line for `debug`, and a span of OpenTelemetry, if the program has set up a
+ * tracer. The request names the span, so that what servers do for it is below it in the same trace.
  *
  * Invariants: a call is not changed by being observed. Neither keys nor values are told, since they may be secrets; a
  * program that wants them adds them itself.
  *
  * @module
  */
+import {
+  CLIENT_KIND,
+  ERROR_STATUS,
+  traceparentOf,
+  type Tracer,
+  type TraceSpan,
+} from "../../shared/metrics/tracer.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 
-/** A span, as `@opentelemetry/api` has it. */
-export interface TraceSpan {
-  setAttribute(name: string, value: string | number | boolean): unknown;
-  setStatus(status: { code: number; message?: string }): unknown;
-  end(): void;
-}
-
-/** A tracer, as `@opentelemetry/api` has it. */
-export interface Tracer {
-  startSpan(
-    name: string,
-    options?: { kind?: number; attributes?: Record<string, string | number | boolean> },
-  ): TraceSpan;
-}
+export type { Tracer, TraceSpan };
 
 /** What `debug` is called with: what happened, and facts about it. */
 export type DebugListener = (event: string, facts: Record<string, unknown>) => void;
-
-/** `SpanKind.CLIENT` and `SpanStatusCode.ERROR` of `@opentelemetry/api`. */
-const CLIENT_KIND = 2;
-const ERROR_STATUS = 2;
-/** Where `@opentelemetry/api` 1.x keeps what the program has set up. */
-const API = Symbol.for("opentelemetry.js.api.1");
-
-interface GlobalApi {
-  readonly trace?: { getTracer(name: string, version?: string): Tracer };
-}
-
-/** The tracer that the process has set up; undefined if there is none. */
-export function globalTracer(version: string): Tracer | undefined {
-  const api = (globalThis as { [API]?: GlobalApi })[API];
-  return api?.trace?.getTracer("kv-client", version);
-}
 
 /** Observes calls. */
 export class CallTrace {
@@ -62,10 +40,10 @@ export class CallTrace {
     this.#tracer = tracer;
   }
 
-  /** @param call as it was begun; its outcome is passed on unchanged */
+  /** @param call is given the name of its span, for the request; its outcome is passed on unchanged */
   async observe<T>(
     operation: string,
-    call: () => Promise<T>,
+    call: (traceparent: string | undefined) => Promise<T>,
     codeOf: (result: T) => string | undefined,
   ): Promise<T> {
     const span = this.#tracer?.startSpan(operation, {
@@ -91,7 +69,7 @@ export class CallTrace {
       span?.end();
     };
     try {
-      const result = await call();
+      const result = await call(span === undefined ? undefined : traceparentOf(span));
       end(codeOf(result));
       return result;
     } catch (error) {

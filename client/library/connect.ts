@@ -27,7 +27,8 @@ import { type Address, formatAddress } from "../../shared/platform/transport.ts"
 import { VERSION } from "../../shared/base/version.ts";
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
 import { AnyCoordinator } from "./any_coordinator.ts";
-import { CallTrace, globalTracer } from "../calls/call_trace.ts";
+import { CallTrace } from "../calls/call_trace.ts";
+import { globalTracer } from "../../shared/metrics/tracer.ts";
 import { ClientEvents } from "../calls/client_events.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";
@@ -120,7 +121,7 @@ export async function connectTo(
   const transport = (await clientPlatform()).transport(options.ca);
   const deps = { clock, random: new SystemRandom(), transport };
   const login = loginOf(options);
-  const { debug, tracer = globalTracer(VERSION) } = options;
+  const { debug, tracer = globalTracer("kv-client", VERSION) } = options;
   const events = new ClientEvents(
     debug && (({ type, ...facts }) => debug(type, facts)),
   );

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Traced } from "../../shared/metrics/request_tracing.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";
@@ -72,7 +73,11 @@ export class Sender {
       const stored = storedKeys(full, prefix);
       return this.#observed(
         request,
-        () => withSignal(options.signal, (done) => sessions.execute(stored, timeoutMs, done)),
+        (trace) =>
+          withSignal(
+            options.signal,
+            (done) => sessions.execute({ ...stored, ...trace }, timeoutMs, done),
+          ),
       );
     });
   }
@@ -113,19 +118,25 @@ export class Sender {
     const timeoutMs = this.timeoutMs(options);
     const timed = { ...request, timeout_ms: timeoutMs };
     const isCached = "consistency" in timed && timed.consistency === "cached";
-    const begin = (done: (reply: Reply) => void) =>
-      coordinator === undefined || !isCached
-        ? router.execute(timed, timeoutMs, done)
-        : this.#cachedRead(timed, timeoutMs, done);
-    return this.#observed(request, () => withSignal(options.signal, begin));
+    return this.#observed(request, (trace) =>
+      withSignal(options.signal, (done) => {
+        const traced = { ...timed, ...trace };
+        return coordinator === undefined || !isCached
+          ? router.execute(traced, timeoutMs, done)
+          : this.#cachedRead(traced, timeoutMs, done);
+      }));
   }
 
-  #observed({ req_type }: KeyRequest, call: () => Promise<Reply>): Promise<Reply> {
+  /** @param call is given what the request says of its span */
+  #observed(
+    { req_type }: KeyRequest,
+    call: (trace: Traced | undefined) => Promise<Reply>,
+  ): Promise<Reply> {
     const { trace } = this.#deps;
-    if (trace === undefined) return call();
+    if (trace === undefined) return call(undefined);
     return trace.observe(
       req_type,
-      call,
+      (traceparent) => call(traceparent === undefined ? undefined : { traceparent }),
       (reply) => reply.req_type === "error" ? reply.code : undefined,
     );
   }

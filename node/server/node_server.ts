@@ -19,6 +19,7 @@ import { metricDocument } from "../../shared/metrics/metric_document.ts";
 import { MetricSet } from "../../shared/metrics/metric_set.ts";
 import { collectAdmission } from "../../shared/metrics/admission_metrics.ts";
 import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
+import type { RequestTracing } from "../../shared/metrics/request_tracing.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
@@ -119,6 +120,8 @@ export interface NodeServerOptions {
   stats?(): Record<string, unknown>;
   /** Counts requests; the process has one. Default: one of its own. */
   readonly requestMetrics?: RequestMetrics | undefined;
+  /** Makes spans of requests that are part of a trace. Default: nobody does. */
+  readonly tracing?: RequestTracing | undefined;
   /** All numbers of the process. Default: those of this server. */
   metrics?(): MetricSet;
 }
@@ -151,6 +154,7 @@ export class NodeServer {
       ...given,
       work: given.work ?? new WorkScheduler(given.clock),
       metrics: options.requestMetrics ?? new RequestMetrics(given.clock),
+      tracing: options.tracing,
     };
     this.#deps = deps;
     this.#options = options;

@@ -150,7 +150,8 @@ export class LedTransaction {
     for (const [i, asked] of round.entries()) {
       if (this.#asked !== round) return;
       const { key, requests, checks } = asked.part;
-      const question = { req_type: "read_part", key, requests, checks } as const;
+      const { traceparent } = this.#request;
+      const question = { req_type: "read_part", key, requests, checks, traceparent } as const;
       this.#owner.ports.route(question, this.#leftMs(), (reply) => {
         if (this.#asked !== round || this.#state !== "reading") return;
         const head = headOf(reply);
@@ -235,7 +236,8 @@ export class LedTransaction {
     const attempt = this.#attempt;
     const wait = this.#isOrdered ? { wait: true } : {};
     const order = { req_type: "prepare_part", key, attempt, requests, checks, ...wait } as const;
-    const message = { ...order, leader: this.#request.key };
+    const { key: leader, traceparent } = this.#request;
+    const message = { ...order, leader, traceparent };
     this.#owner.ports.route(message, Math.min(PREPARE_MS, this.#leftMs()), (reply) => {
       if (this.#asked !== round || this.#state !== "preparing") return;
       const head = headOf(reply);

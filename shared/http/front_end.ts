@@ -9,6 +9,8 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
+import type { RequestSpan, RequestTracing } from "../metrics/request_tracing.ts";
+import { CALLER } from "../wire/caller.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { checkDatabaseName, DEFAULT_DATABASE } from "../cluster/databases.ts";
 import { DeduplicatingDatabase } from "../database/deduplicating_database.ts";
@@ -59,6 +61,9 @@ interface Seen {
   operation: string;
   code: string | undefined;
   key?: string;
+  /** As the client has sent it. */
+  traceparent?: string;
+  span?: RequestSpan | undefined;
 }
 
 const NOT_LOGGED_IN = new KvError(
@@ -75,10 +80,11 @@ export class HttpFrontEnd {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: RequestMetrics | undefined;
+  readonly #tracing: RequestTracing | undefined;
   #underWay = 0;
 
   constructor(
-    { clock, random, log, work, metrics }: {
+    { clock, random, log, work, metrics, tracing }: {
       clock: Clock;
       random: Random;
       log: Logger;
@@ -86,6 +92,8 @@ export class HttpFrontEnd {
       work?: WorkScheduler | undefined;
       /** Counts requests; each process has one. Default: nobody does. */
       metrics?: RequestMetrics | undefined;
+      /** Makes spans of requests that are part of a trace. Default: nobody does. */
+      tracing?: RequestTracing | undefined;
     },
     site: HttpSite,
     rules: OriginRules,
@@ -98,6 +106,7 @@ export class HttpFrontEnd {
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
+    this.#tracing = tracing;
     this.#rules = rules;
   }
 
@@ -142,6 +151,7 @@ export class HttpFrontEnd {
       response = problemResponse(problem);
     } finally {
       this.#underWay--;
+      seen.span?.end(seen.code);
       if (taken) budget.give(REQUEST_OVERHEAD_BYTES);
     }
     if (this.#metrics !== undefined) {
@@ -178,8 +188,15 @@ export class HttpFrontEnd {
     }
     seen.operation = `${method} ${route}`;
     if (key !== "") seen.key = key;
+    const given = this.#tracing === undefined ? null : request.headers.get("traceparent");
+    if (given !== null) {
+      seen.traceparent = given;
+      seen.span = this.#tracing?.begin(seen.operation, given);
+    }
     // Requests of other connections run directly, which costs less.
-    const services = caller?.heavy ? this.#services.of(caller) : this.#services;
+    const services = caller?.heavy || seen.span !== undefined
+      ? this.#services.of({ [CALLER]: caller, traceparent: seen.span?.traceparent })
+      : this.#services;
     if (this.#logins !== undefined) {
       const need = ENDPOINT_NEEDS[`${method} ${route}`];
       const guarded = await this.#admit(need, request, services, this.#logins, caller);

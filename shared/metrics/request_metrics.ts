@@ -19,6 +19,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Address } from "../platform/transport.ts";
 import { Histogram } from "./histogram.ts";
 import type { MetricSet } from "./metric_set.ts";
+import { parseTraceparent } from "./tracer.ts";
 import { SlowLog } from "./slow_log.ts";
 
 /** Where a request comes in. `peer`: over the wire, from another process of the cluster, which has counted it too. */
@@ -179,6 +180,10 @@ export class RequestMetrics {
       ? asked.key
       : undefined;
     const atMs = this.#clock.wallMs();
-    this.slow.add({ atMs, elapsedMs, frontEnd, operation, code: code ?? "ok" }, key, remote);
+    const slow = { atMs, elapsedMs, frontEnd, operation, code: code ?? "ok" };
+    const traceparent = asked !== undefined && "traceparent" in asked
+      ? asked.traceparent
+      : undefined;
+    this.slow.add(slow, key, remote, parseTraceparent(traceparent)?.traceId);
   }
 }

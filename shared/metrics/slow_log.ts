@@ -25,6 +25,8 @@ export interface SlowRequest {
   readonly key?: string;
   /** Who asked. Absent if that is not known. */
   readonly client?: string;
+  /** The trace that it is part of (OpenTelemetry). Absent if it is part of none. */
+  readonly trace?: string;
 }
 
 /** What another process has sent as its slow requests; what is none is left out. */
@@ -34,7 +36,7 @@ export function readSlowRequests(value: unknown): SlowRequest[] {
     isObject(one) &&
     ["id", "atMs", "elapsedMs"].every((field) => typeof one[field] === "number") &&
     ["frontEnd", "operation", "code"].every((field) => typeof one[field] === "string") &&
-    ["key", "client"].every((field) => ["string", "undefined"].includes(typeof one[field]))
+    ["key", "client", "trace"].every((field) => ["string", "undefined"].includes(typeof one[field]))
   );
 }
 
@@ -63,12 +65,14 @@ export class SlowLog {
     slow: Pick<SlowRequest, "atMs" | "elapsedMs" | "frontEnd" | "operation" | "code">,
     key: string | undefined,
     remote: Address | undefined,
+    trace?: string,
   ): void {
     this.#entries.push({
       id: this.#next++,
       ...slow,
       ...(key === undefined ? {} : { key: shortened(key) }),
       ...(remote === undefined ? {} : { client: formatAddress(remote) }),
+      ...(trace === undefined ? {} : { trace }),
     });
     if (this.#entries.length > SLOW_REQUESTS_MAX) this.#entries.shift();
   }

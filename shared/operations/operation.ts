@@ -127,6 +127,11 @@ const REQUEST_FIELDS = {
     unit: "ms",
     fallback: String(REQUEST_TIMEOUT_MS),
   }),
+  traceparent: described(
+    "The span of OpenTelemetry that this is a part of, as W3C Trace Context writes it",
+    optional(text),
+    { fallback: "none", audience: "programs" },
+  ),
   forwarded: described("Passed on by a node; it must not be passed on again", optional(flag), {
     fallback: "false",
     audience: "servers",

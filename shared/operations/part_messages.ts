@@ -15,6 +15,7 @@ const ROUTED = {
   timeout_ms: optional(uint),
   forwarded: optional(flag),
   relay: optional(flag),
+  traceparent: optional(text),
 };
 /** Which attempt of a transaction: a name that no other has. */
 const ATTEMPT = { attempt: text };

@@ -40,6 +40,7 @@ import {
 } from "../limits/admission.ts";
 import { LONG_REPLY_BYTES } from "../limits/requests.ts";
 import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
+import type { RequestTracing } from "../metrics/request_tracing.ts";
 import type { Logger } from "../platform/logger.ts";
 import { goes, type Message, type Reply, type Request } from "../wire/messages.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
@@ -78,6 +79,8 @@ export interface RequestServerDeps {
   readonly work?: WorkScheduler | undefined;
   /** Counts requests; each process has one. Default: nobody does. */
   readonly metrics?: RequestMetrics | undefined;
+  /** Makes spans of requests that are part of a trace. Default: nobody does. */
+  readonly tracing?: RequestTracing | undefined;
 }
 
 /** Options of a {@linkcode RequestServer}; the defaults are in `shared/limits/admission.ts`. */
@@ -100,6 +103,7 @@ export class RequestServer implements Retirable, Caller {
   readonly #clock: Clock;
   readonly #work: WorkScheduler;
   readonly #metrics: RequestMetrics | undefined;
+  readonly #tracing: RequestTracing | undefined;
   readonly #handlers: RequestServerHandlers;
   readonly #requestsMax: number;
   readonly #requestBytesMax: number;
@@ -135,6 +139,7 @@ export class RequestServer implements Retirable, Caller {
     this.#clock = deps.clock;
     this.#work = deps.work ?? new WorkScheduler(deps.clock);
     this.#metrics = deps.metrics;
+    this.#tracing = deps.tracing;
     this.#handlers = handlers;
     this.#requestsMax = options.requestsMax ?? REQUESTS_PER_CONNECTION_MAX;
     this.#requestBytesMax = options.requestBytesMax ?? REQUEST_BYTES_PER_CONNECTION_MAX;
@@ -204,7 +209,8 @@ export class RequestServer implements Retirable, Caller {
     const bytes = sizeOf(request);
     if (request.req_type !== "hello" && !this.#speak(request.id)) return;
     const taken = this.#budget?.take(bytes) ?? true;
-    const reply = this.#begin(request.id, request, bytes, taken ? this.#budget : undefined);
+    const answer = this.#begin(request.id, request, bytes, taken ? this.#budget : undefined);
+    const reply = this.#tracing?.follow(request, answer) ?? answer;
     if (!taken) {
       const text = `${request.req_type}: too many bytes of requests are under way; try later`;
       reply(toErrorReply(new KvError("overloaded", text)));

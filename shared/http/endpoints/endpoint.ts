@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Traced } from "../../metrics/request_tracing.ts";
 import { Buffer } from "node:buffer";
 import { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -19,7 +20,7 @@ import { Keyspace } from "../../database/keyspace.ts";
 import { type Guard, GuardedDatabase } from "../../database/guarded_database.ts";
 import type { MetricSet } from "../../metrics/metric_set.ts";
 import type { WorkScheduler } from "../../scheduling/work_scheduler.ts";
-import { CALLER, type Caller } from "../../wire/caller.ts";
+import type { Called } from "../../wire/caller.ts";
 import { fromErrorReply } from "../../wire/error_reply.ts";
 import { KvError } from "../../base/errors.ts";
 import { REQUEST_BYTES_MAX } from "../../limits/admission.ts";
@@ -193,14 +194,14 @@ export class Services {
       { clock, budget, accountOf: (request) => this.#accounts.get(request) };
   }
 
-  /** The same, with requests that name their caller. */
-  of(caller: Caller): Services {
+  /** The same, with requests that name their caller, and the span that they are a part of. */
+  of(about: Called & Traced): Services {
     const { clock, work, site } = this;
     const inner = site.database;
     const database: Database = {
       map: () => inner.map(),
       execute: (request, timeoutMs, done) => {
-        inner.execute(Object.assign({ ...request }, { [CALLER]: caller }), timeoutMs, done);
+        inner.execute(Object.assign({ ...request }, about), timeoutMs, done);
       },
       scan: (request, timeoutMs, done) => inner.scan(request, timeoutMs, done),
       count: (request, timeoutMs, done) => inner.count(request, timeoutMs, done),

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { trace } from "@opentelemetry/api";
-import { CallTrace, globalTracer } from "../../../../client/calls/call_trace.ts";
+import { CallTrace } from "../../../../client/calls/call_trace.ts";
+import { globalTracer } from "../../../../shared/metrics/tracer.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 
 interface Seen {
@@ -35,7 +36,7 @@ function provider(seen: Seen[]) {
 const NAMED = { "db.system.name": "kv", "db.namespace": "shop" };
 
 Deno.test("globalTracer: the tracer that @opentelemetry/api was given, and none without it", async () => {
-  assertEquals(globalTracer("1"), undefined);
+  assertEquals(globalTracer("kv-client", "1"), undefined);
   const seen: Seen[] = [];
   trace.setGlobalTracerProvider(
     provider(seen) as unknown as Parameters<typeof trace.setGlobalTracerProvider>[0],
@@ -43,7 +44,7 @@ Deno.test("globalTracer: the tracer that @opentelemetry/api was given, and none 
   try {
     const calls = new CallTrace(new ManualClock(), "shop", {
       debug: undefined,
-      tracer: globalTracer("1"),
+      tracer: globalTracer("kv-client", "1"),
     });
     assertEquals(await calls.observe("get", () => Promise.resolve(7), () => undefined), 7);
     const attributes = { ...NAMED, "db.operation.name": "get" };
