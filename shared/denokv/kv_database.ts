@@ -7,11 +7,12 @@
 import { createHash } from "node:crypto";
 import { type DatabaseInfo, DEFAULT_DATABASE } from "../cluster/databases.ts";
 import { KvError } from "../base/errors.ts";
+import { DATABASES_MAX } from "../limits/cluster.ts";
 
 /** One database. */
 export class KvDatabase {
   readonly name: string;
-  readonly #number: number;
+  readonly number: number;
 
   /** @throws {KvError} `bad_request` for a database whose keys do not lie together; undefined is `default` */
   constructor(
@@ -27,12 +28,12 @@ export class KvDatabase {
       );
     }
     this.name = database.name;
-    this.#number = database.number;
+    this.number = database.number;
   }
 
   /** A UUID that no other database has, in no cluster; nor another one of the same name, made after this one was dropped. */
   id(clusterId: string): string {
-    const hex = createHash("sha256").update(`deno-kv\0${clusterId}\0${this.#number}`).digest("hex");
+    const hex = createHash("sha256").update(`deno-kv\0${clusterId}\0${this.number}`).digest("hex");
     const parts = [
       hex.slice(0, 8),
       hex.slice(8, 12),
@@ -41,5 +42,22 @@ export class KvDatabase {
       hex.slice(20, 32),
     ];
     return parts.join("-");
+  }
+}
+
+/** The ids of databases that were asked for: each request names one, and to make it takes longer than to read a key. */
+export class KvDatabaseIds {
+  readonly #ids = new Map<number, string>();
+  #clusterId = "";
+
+  /** As {@linkcode KvDatabase.id}. */
+  of(database: KvDatabase, clusterId: string): string {
+    if (clusterId !== this.#clusterId || this.#ids.size > DATABASES_MAX) this.#ids.clear();
+    this.#clusterId = clusterId;
+    const known = this.#ids.get(database.number);
+    if (known !== undefined) return known;
+    const id = database.id(clusterId);
+    this.#ids.set(database.number, id);
+    return id;
   }
 }

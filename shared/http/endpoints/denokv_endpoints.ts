@@ -178,7 +178,9 @@ function servicesOf({ key: name, request, services }: Call<unknown>): Services {
   );
   const { headers } = request;
   const given = headers.get("x-denokv-database-id") ?? headers.get("x-transaction-domain-id");
-  if (given?.toLowerCase() === database.id(clusterId)) return services.inDatabase(name);
+  if (given?.toLowerCase() === services.denoKvIds.of(database, clusterId)) {
+    return services.inDatabase(name);
+  }
   throw new KvError(
     "bad_request",
     `the header x-denokv-database-id is not that of the database ${name} here: open the database again`,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { KvDatabaseIds } from "../../denokv/kv_database.ts";
 import type { Traced } from "../../metrics/request_tracing.ts";
 import { Buffer } from "node:buffer";
 import { ByteBudget } from "../../base/byte_budget.ts";
@@ -177,19 +178,21 @@ export class Services {
   readonly bodies: BodyLimits;
   /** The responses without an end that are under way in this front end. */
   readonly streams: EndlessStreams;
+  readonly denoKvIds: KvDatabaseIds;
   readonly #accounts = new WeakMap<Request, BodyAccount>();
 
   constructor(
     clock: Clock,
     work: WorkScheduler,
     site: HttpSite,
-    shared?: Pick<Services, "bodies" | "streams">,
+    shared?: Pick<Services, "bodies" | "streams" | "denoKvIds">,
   ) {
     this.clock = clock;
     this.work = work;
     this.site = site;
     const budget = site.requests ?? new ByteBudget(REQUEST_BYTES_MAX);
     this.streams = shared?.streams ?? { open: new Set(), stopping: false };
+    this.denoKvIds = shared?.denoKvIds ?? new KvDatabaseIds();
     this.bodies = shared?.bodies ??
       { clock, budget, accountOf: (request) => this.#accounts.get(request) };
   }

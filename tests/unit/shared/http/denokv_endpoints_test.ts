@@ -7,7 +7,7 @@ import {
   KV_CONNECT_WATCH_RETRY_MS,
 } from "../../../../shared/limits/http.ts";
 import { keyPrefixOf } from "../../../../shared/cluster/databases.ts";
-import { KvDatabase } from "../../../../shared/denokv/kv_database.ts";
+import { KvDatabase, KvDatabaseIds } from "../../../../shared/denokv/kv_database.ts";
 import type { ClusterMap } from "../../../../shared/cluster/cluster_map.ts";
 import { addUser, setRole } from "../../../../shared/security/security_document.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
@@ -121,6 +121,16 @@ Deno.test("KvDatabase.id: a UUID for each database of each cluster", () => {
     ["c", "d"].map((id) => new KvDatabase({ ...APP, number }).id(id))
   );
   assertEquals(new Set(ids).size, 4);
+  // What is remembered is the same, whatever was asked in between.
+  const known = new KvDatabaseIds();
+  for (let round = 0; round < 2; round++) {
+    for (const number of [1, 2, 1]) {
+      for (const cluster of ["c", "d"]) {
+        const database = new KvDatabase({ ...APP, number });
+        assertEquals(known.of(database, cluster), database.id(cluster));
+      }
+    }
+  }
   for (const id of ids) assert(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id), id);
 });
 
