@@ -33,7 +33,7 @@ import { collectAdmission } from "../shared/metrics/admission_metrics.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
-import { RequestTracing } from "../shared/metrics/request_tracing.ts";
+import { RequestTracing } from "../shared/tracing/request_tracing.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import type { Message } from "../shared/wire/messages.ts";

@@ -26,7 +26,7 @@ import { metricDocument } from "../shared/metrics/metric_document.ts";
 import { MetricSet } from "../shared/metrics/metric_set.ts";
 import { collectProcess, type ProcessSite } from "../shared/metrics/process_site.ts";
 import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
-import { RequestTracing } from "../shared/metrics/request_tracing.ts";
+import { RequestTracing } from "../shared/tracing/request_tracing.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";

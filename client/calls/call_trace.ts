@@ -13,7 +13,7 @@ import {
   traceparentOf,
   type Tracer,
   type TraceSpan,
-} from "../../shared/metrics/tracer.ts";
+} from "../../shared/tracing/tracer.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 
 export type { Tracer, TraceSpan };

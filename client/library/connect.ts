@@ -28,7 +28,7 @@ import { VERSION } from "../../shared/base/version.ts";
 import type { ClientLogin, KvClientOptions } from "../calls/call.ts";
 import { AnyCoordinator } from "./any_coordinator.ts";
 import { CallTrace } from "../calls/call_trace.ts";
-import { globalTracer } from "../../shared/metrics/tracer.ts";
+import { globalTracer } from "../../shared/tracing/tracer.ts";
 import { ClientEvents } from "../calls/client_events.ts";
 import { awaitMap } from "./first_map.ts";
 import { KvClient } from "./kv_client.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Traced } from "../../shared/metrics/request_tracing.ts";
+import type { Traced } from "../../shared/tracing/request_tracing.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { READ_ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../shared/limits/requests.ts";
 import type { ClusterMap } from "../../shared/cluster/cluster_map.ts";

@@ -19,7 +19,7 @@ import { metricDocument } from "../../shared/metrics/metric_document.ts";
 import { MetricSet } from "../../shared/metrics/metric_set.ts";
 import { collectAdmission } from "../../shared/metrics/admission_metrics.ts";
 import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
-import type { RequestTracing } from "../../shared/metrics/request_tracing.ts";
+import type { RequestTracing } from "../../shared/tracing/request_tracing.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";

@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
-import type { RequestSpan, RequestTracing } from "../metrics/request_tracing.ts";
+import type { RequestSpan, RequestTracing } from "../tracing/request_tracing.ts";
 import { CALLER } from "../wire/caller.ts";
 import { isDefect, KvError, toKvError } from "../base/errors.ts";
 import { checkDatabaseName, DEFAULT_DATABASE } from "../cluster/databases.ts";

@@ -19,7 +19,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Address } from "../platform/transport.ts";
 import { Histogram } from "./histogram.ts";
 import type { MetricSet } from "./metric_set.ts";
-import { parseTraceparent } from "./tracer.ts";
+import { parseTraceparent } from "../tracing/tracer.ts";
 import { SlowLog } from "./slow_log.ts";
 
 /** Where a request comes in. `peer`: over the wire, from another process of the cluster, which has counted it too. */

@@ -40,7 +40,7 @@ import {
 } from "../limits/admission.ts";
 import { LONG_REPLY_BYTES } from "../limits/requests.ts";
 import { type RequestMetrics, UNKNOWN_OPERATION } from "../metrics/request_metrics.ts";
-import type { RequestTracing } from "../metrics/request_tracing.ts";
+import type { RequestTracing } from "../tracing/request_tracing.ts";
 import type { Logger } from "../platform/logger.ts";
 import { goes, type Message, type Reply, type Request } from "../wire/messages.ts";
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";

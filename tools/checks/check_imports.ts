@@ -35,7 +35,7 @@ const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   shared: [
     ["base"],
     ["limits"],
-    ["cluster", "platform"],
+    ["cluster", "platform", "tracing"],
     [
       "admission",
       "metrics",

@@ -5,7 +5,7 @@
  * @module
  */
 import { KvDatabaseIds } from "../../denokv/kv_database.ts";
-import type { Traced } from "../../metrics/request_tracing.ts";
+import type { Traced } from "../../tracing/request_tracing.ts";
 import { Buffer } from "node:buffer";
 import { ByteBudget } from "../../base/byte_budget.ts";
 import type { Clock } from "../../platform/clock.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { trace } from "@opentelemetry/api";
 import { CallTrace } from "../../../../client/calls/call_trace.ts";
-import { globalTracer } from "../../../../shared/metrics/tracer.ts";
+import { globalTracer } from "../../../../shared/tracing/tracer.ts";
 import { ManualClock } from "../../../support/doubles/manual_clock.ts";
 
 interface Seen {

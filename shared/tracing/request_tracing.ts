@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { Reply, ReplyTo } from "../wire/messages.ts";
 import {
   contextOf,
   ERROR_STATUS,
@@ -18,6 +17,12 @@ import {
 /** A request whose part in a trace may be known. */
 export interface Traced {
   traceparent?: string | undefined;
+}
+
+/** The answer to a request, as far as it matters here. */
+interface Answer {
+  readonly req_type: string;
+  readonly code?: unknown;
 }
 
 /** A span that has begun. */
@@ -72,7 +77,10 @@ export class RequestTracing {
   }
 
   /** A request comes, and says from now on that it is below our span. @returns what its answer is given to */
-  follow(request: Traced & { readonly req_type: string }, reply: ReplyTo): ReplyTo {
+  follow<A extends Answer>(
+    request: Traced & { readonly req_type: string },
+    reply: (answer: A) => void,
+  ): (answer: A) => void {
     if (request.traceparent === undefined) return reply;
     const span = this.begin(request.req_type, request.traceparent);
     if (span === undefined) return reply;
@@ -84,6 +92,6 @@ export class RequestTracing {
   }
 }
 
-function codeOf(answer: Reply): string | undefined {
-  return answer.req_type === "error" ? answer.code : undefined;
+function codeOf({ req_type, code }: Answer): string | undefined {
+  return req_type === "error" && typeof code === "string" ? code : undefined;
 }

@@ -1,12 +1,12 @@
 /** Traces: what names a span, and the spans of a process that serves requests. */
 import { assertEquals } from "@std/assert";
-import { RequestTracing, type Traced } from "../../../../shared/metrics/request_tracing.ts";
+import { RequestTracing, type Traced } from "../../../../shared/tracing/request_tracing.ts";
 import {
   parseTraceparent,
   type SpanContext,
   traceparentOf,
   type TraceSpan,
-} from "../../../../shared/metrics/tracer.ts";
+} from "../../../../shared/tracing/tracer.ts";
 import type { Reply } from "../../../../shared/wire/messages.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
@@ -71,7 +71,7 @@ Deno.test("RequestTracing.follow: a request of a trace gets a span below its par
       req_type: "put",
       ...(traceparent === undefined ? {} : { traceparent }),
     };
-    tracing.follow(request, (reply) => answers.push(reply))(answer);
+    tracing.follow(request, (reply: Reply) => answers.push(reply))(answer);
     return request.traceparent;
   };
   const ack = { req_type: "ack", message: "success" } as const;
