@@ -17,7 +17,7 @@ import { Workers } from "./workers/deno_workers.ts";
 import { MachineFolder } from "./workers/file_machine_folder.ts";
 import { Supervisor, type SupervisorPort } from "./workers/supervisor.ts";
 import { clientAddresses, NODE_PORTS_TRIED, NODE_PROGRAM, type NODE_SETTINGS } from "./settings.ts";
-import { machineFolder, ownPorts, placeText, type SharedPorts } from "./worker_settings.ts";
+import { machineFolder, placeText, type SharedPorts } from "./worker_settings.ts";
 
 type NodeRun = Run<typeof NODE_SETTINGS>;
 
@@ -29,7 +29,8 @@ export async function runMachine(run: NodeRun): Promise<number> {
   exitOnDefect(NODE_PROGRAM.name);
   const { config, logger } = run;
   refuseIncapable();
-  const ports = findPorts(run);
+  const holding: Deno.Listener[] = [];
+  const ports = findPorts(run, holding);
   const folder = config.storage === "memory" ? undefined : machineFolder(config, ports.port);
   const held = folder === undefined ? undefined : await MachineFolder.open(folder, config.workers);
   const log = logger("workers");
@@ -47,6 +48,7 @@ export async function runMachine(run: NodeRun): Promise<number> {
       if (report.report === "ready") {
         const { port, http } = report;
         log.info("a worker listens", { worker, port, http });
+        for (const listener of holding.splice(0)) listener.close();
       }
       supervisor.onReport(worker, report, performance.now());
     },
@@ -116,21 +118,22 @@ function refuseIncapable(): void {
 /**
  * The ports that all workers share: those that were asked for, or the first for which those of all workers are free too.
  *
+ * @param holding gets a listener for each port that the system has chosen, so that it gives that to nobody else until
+ * a worker listens; nobody knows these ports before
  * @throws {KvError} `address_in_use`
  */
-function findPorts({ config, sources }: NodeRun): SharedPorts {
+function findPorts({ config, sources }: NodeRun, holding: Deno.Listener[]): SharedPorts {
   const { host, workers } = config;
   let taken = 0;
   for (const { port } of clientAddresses(config, sources.port !== "default")) {
-    const shared = port === 0 ? systemPort(host) : port;
-    const isOne = (first: number) => (taken = takenOf(host, first, port === 0 ? 0 : workers)) === 0;
-    if (!isOne(shared)) continue;
+    const shared = port === 0 ? systemPort(host, holding) : port;
+    taken = port === 0 ? 0 : takenOf(host, port, workers);
+    if (taken !== 0) continue;
     const web = httpAddresses(config, shared, sources.port === "default" ? NODE_PORTS_TRIED : 0);
     if (web.length === 0) return { port: shared, httpPort: "off" };
     for (const { port: asked } of web) {
-      const httpPort = asked === 0 ? systemPort(host) : asked;
-      const own = ownPorts(config, { number: 1, port: shared, httpPort });
-      taken = takenOf(host, httpPort, own.httpPort === 0 ? 0 : workers);
+      const httpPort = asked === 0 ? systemPort(host, holding) : asked;
+      taken = asked === 0 ? 0 : takenOf(host, asked, workers);
       if (taken === 0) return { port: shared, httpPort };
     }
   }
@@ -156,9 +159,9 @@ function takenOf(host: string, first: number, behind: number): number {
   return 0;
 }
 
-function systemPort(host: string): number {
-  const listener = Deno.listen({ hostname: host, port: 0 });
-  listener.close();
+function systemPort(host: string, holding: Deno.Listener[]): number {
+  const listener = Deno.listen({ hostname: host, port: 0, reusePort: true });
+  holding.push(listener);
   return listener.addr.port;
 }
 
