@@ -6,16 +6,8 @@
  * @module
  */
 import { VERSION } from "../shared/base/version.ts";
-import type { Clock } from "../shared/platform/clock.ts";
 import { sleep } from "../shared/platform/clock.ts";
 import type { ClusterMap } from "../shared/cluster/cluster_map.ts";
-import {
-  type DatabaseList,
-  findDatabase,
-  NO_DATABASES,
-  withDatabase,
-  withoutDatabase,
-} from "../shared/cluster/databases.ts";
 import { failureOf, invariant, isDamage, KvError } from "../shared/base/errors.ts";
 import { fromErrorReply } from "../shared/wire/error_reply.ts";
 import { ASK_USAGE, askUsages } from "../shared/database/database_usages.ts";
@@ -29,17 +21,16 @@ import { RequestMetrics } from "../shared/metrics/request_metrics.ts";
 import { RequestTracing } from "../shared/tracing/request_tracing.ts";
 import { SlowLog } from "../shared/metrics/slow_log.ts";
 import type { Logger } from "../shared/platform/logger.ts";
-import { type Random, randomId } from "../shared/platform/random.ts";
-import { Admission, type AdmissionOptions } from "../shared/admission/admission.ts";
+import { randomId } from "../shared/platform/random.ts";
+import { Admission } from "../shared/admission/admission.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
 import type { HttpSite } from "../shared/http/endpoints/endpoint.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
-import { NO_ORIGINS, type OriginRules } from "../shared/http/protocol/origins.ts";
+import { NO_ORIGINS } from "../shared/http/protocol/origins.ts";
 import { HttpProblem, problemResponse } from "../shared/http/protocol/problem.ts";
-import { DEFAULT_LIMITS, type RequestLimits } from "../shared/validation/request_checks.ts";
+import { DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import type { AccessControl } from "../shared/security/access_control.ts";
-import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import { CoordinatorPool } from "../shared/routing/coordinator_pool.ts";
 import { Router } from "../shared/routing/router.ts";
 import { hello } from "../shared/wire/hello.ts";
@@ -52,109 +43,25 @@ import {
 } from "../shared/platform/transport.ts";
 import { CoordinatorSession, type Locate } from "./membership/coordinator_session.ts";
 import { HeartbeatSender } from "./membership/heartbeat_sender.ts";
-import type { MemberSecurity } from "./membership/member_security.ts";
 import { MapKeeper } from "./membership/map_keeper.ts";
 import { SeededKeyHash } from "./storage/key_hash.ts";
 import { Node } from "./node.ts";
+import type {
+  NodeMembership,
+  NodeRuntimeDeps,
+  NodeRuntimeOptions,
+} from "./node_runtime_options.ts";
+import { databaseWanted, StandaloneDatabases } from "./standalone_databases.ts";
 import { type NodeFolder, openData } from "./node_folder.ts";
-import { type FsyncMode, GroupCommit } from "./storage/partition_store.ts";
+import { GroupCommit } from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
 import type { DatabaseWish } from "./server/database_directory.ts";
-import type { StartThread } from "./resp/scripts/script_runner.ts";
 import { NodeServer } from "./server/node_server.ts";
 import {
   joinStandalone,
   refuseStandaloneFolder,
   standaloneMap,
 } from "./membership/standalone_cluster.ts";
-
-/** The world, as a node sees it. */
-export interface NodeRuntimeDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly transport: Transport;
-  /** The log of one part. */
-  logger(category: string): Logger;
-  /** Starts the thread in which scripts of Redis clients run. Absent: they are refused. */
-  readonly startScriptThread?: StartThread;
-}
-
-/** What the runtime asks of a {@linkcode MemberSecurity}. */
-export type NodeMembership = Pick<
-  MemberSecurity,
-  "start" | "stop" | "onSecurity" | "onCertificate" | "seen" | "noteSeen"
->;
-
-/** What a node of a secured cluster has besides. */
-export interface SecuredNode {
-  /** Judges clients by what the coordinator has told. */
-  readonly access: AccessControl;
-  /** Hears what the coordinator tells of it. Absent: nothing of that is used. */
-  readonly membership?: NodeMembership | undefined;
-  /** The network between members, who show certificates; with a port of its own. */
-  readonly transport: Transport;
-  /** Where members reach it: the first that is free, given the clients' port. */
-  listen(clientPort: number): readonly Address[];
-}
-
-/** What a node shares with the other workers of its machine (`node/workers/`). */
-export interface SharedFrontEnds {
-  /** The port of all of them. */
-  readonly listen: Address;
-  /** Opens the HTTP port of all of them. Absent: no HTTP. */
-  openHttp?(handle: HandleHttp, admission: Admission): HttpServer;
-  /** The health of the machine, given that of this worker. */
-  health(own: HealthReport): HealthReport;
-  /** Why the machine as a whole has no metrics, and where those of each worker are. */
-  readonly whyNoMetrics: string;
-  /** For `stats`. */
-  readonly worker: number;
-  readonly workers: number;
-}
-
-/** What a node is told. */
-export interface NodeRuntimeOptions {
-  /** Where to listen: the first that is free. */
-  readonly listen: readonly Address[];
-  /** How others reach it, if not by the host of `listen`. */
-  readonly advertiseHost?: string | undefined;
-  /** Opens the folder; the port is for its default name. */
-  openFolder(port: number): Promise<NodeFolder>;
-  /** The data is gone with the process, and so is the node's id. */
-  readonly memory: boolean;
-  readonly fsync: FsyncMode;
-  readonly cacheBytes: number;
-  /** Default: as {@linkcode NodeOptions}. */
-  readonly tombstoneKeepMs?: number;
-  /** Default: as {@linkcode NodeOptions}. */
-  readonly clientSessionsMax?: number | undefined;
-  /** As in `NodeOptions`. */
-  readonly recentWritesMax?: number | undefined;
-  /** Default: the host. */
-  readonly zone?: string | undefined;
-  readonly weight: number;
-  readonly limits?: RequestLimits | undefined;
-  /** Opens the port of the HTTP front end, given the TCP port. Absent: no HTTP. */
-  openHttp?(tcpPort: number, handle: HandleHttp, admission: Admission): HttpServer | undefined;
-  /** Ports that other workers of this machine serve as well. Absent: it is alone. */
-  readonly shared?: SharedFrontEnds | undefined;
-  /** Bounds on what comes from outside. Default: those of `shared/limits/admission.ts`. */
-  readonly admission?: AdmissionOptions | undefined;
-  /** Which web pages may use it. Default: none. */
-  readonly origins?: OriginRules | undefined;
-  /** Users, roles and tokens of a secured node, which is a cluster by itself. Absent: everybody may everything. */
-  readonly security?: SecurityKeeper | undefined;
-  /** A node of a secured cluster. */
-  readonly secured?: SecuredNode | undefined;
-  /** What is known of the process and its machine, for metrics. Default: nothing. */
-  readonly process?: ProcessSite | undefined;
-  /** Default {@linkcode SLOW_REQUEST_MS}. */
-  readonly slowRequestMs?: number | undefined;
-  /** Where the coordinator is; or that there is none, and into how many partitions data is divided. */
-  readonly cluster:
-    | { locate: Locate; name?: string | undefined }
-    | { standalone: true; partitionCount: number | undefined };
-}
 
 /** A running node. */
 export class NodeRuntime {
@@ -186,7 +93,8 @@ export class NodeRuntime {
   readonly #tracing: RequestTracing | undefined;
   readonly #process: ProcessSite | undefined;
   readonly #folder: NodeFolder;
-  #databasesChanged: Promise<unknown> = Promise.resolve();
+  /** Those of a node that is a cluster by itself. */
+  readonly #ownDatabases: StandaloneDatabases;
   readonly #router: Router;
   /** To ask the coordinators how they are. */
   readonly #coordinators: CoordinatorPool;
@@ -359,6 +267,11 @@ export class NodeRuntime {
         ...(folder.clusterId === undefined ? {} : { cluster_id: folder.clusterId }),
       }));
     node.route = (request, timeoutMs, done) => this.#router.execute(request, timeoutMs, done);
+    this.#ownDatabases = new StandaloneDatabases({
+      map: () => node.map(),
+      keep: (databases) => folder.keepDatabases?.(databases),
+      adopt: (map) => this.#adopt(map),
+    });
     const { work } = node;
     this.server = new NodeServer({ clock, random, log: deps.logger("server"), work }, {
       node,
@@ -377,7 +290,7 @@ export class NodeRuntime {
       databases: {
         want: (id, wish) => this.#wantDatabase(id, wish),
         ...("standalone" in options.cluster
-          ? { change: (change) => this.#changeDatabases(change) }
+          ? { change: (change) => this.#ownDatabases.change(change) }
           : {}),
       },
       stats: () => ({
@@ -580,61 +493,13 @@ export class NodeRuntime {
 
   /** A database is to be made or dropped for a client. */
   #wantDatabase(id: number, wish: DatabaseWish): void {
-    if (this.#session !== undefined) {
-      this.#session.send(
-        "look" in wish
-          // No database has this number, so nothing is dropped.
-          ? { req_type: "database_wanted", wish: id, database: wish.look, drop: 0 }
-          : "drop" in wish
-          ? {
-            req_type: "database_wanted",
-            wish: id,
-            database: wish.drop.name,
-            drop: wish.drop.number,
-          }
-          : {
-            req_type: "database_wanted",
-            wish: id,
-            database: wish.make.name,
-            together: wish.make.together,
-            max_keys: wish.make.maxKeys,
-            max_bytes: wish.make.maxBytes,
-          },
+    if (this.#session !== undefined) this.#session.send(databaseWanted(id, wish));
+    else {
+      this.#ownDatabases.carryOut(wish).then(
+        () => this.server.databases.onDecided(id, this.node.map()?.epoch ?? 0),
+        (error) => this.server.databases.onDecided(id, failureOf(error)),
       );
-      return;
     }
-    this.#changeDatabases((databases) => {
-      if ("look" in wish) return databases;
-      if ("drop" in wish) {
-        const { name, number } = wish.drop;
-        const isThere = findDatabase(databases, name)?.number === number;
-        return isThere ? withoutDatabase(databases, name) : databases;
-      }
-      const isThere = findDatabase(databases, wish.make.name) !== undefined;
-      return isThere ? databases : withDatabase(databases, wish.make);
-    }).then(
-      () => this.server.databases.onDecided(id, this.node.map()?.epoch ?? 0),
-      (error) => this.server.databases.onDecided(id, failureOf(error)),
-    );
-  }
-
-  /**
-   * Changes the databases of a node that is a cluster by itself.
-   *
-   * @throws {KvError} what `change` throws; `storage_failed`
-   */
-  #changeDatabases(change: (databases: DatabaseList) => DatabaseList): Promise<void> {
-    // One after the other: the folder is written by one at a time.
-    const turn = this.#databasesChanged.then(async () => {
-      const map = this.node.map();
-      invariant(map !== undefined, "a node that is a cluster by itself has a map");
-      const databases = change(map.databases ?? NO_DATABASES);
-      if (databases === map.databases) return;
-      await this.#folder.keepDatabases?.(databases);
-      this.#adopt({ ...map, epoch: map.epoch + 1, databases });
-    });
-    this.#databasesChanged = turn.catch(failureOf);
-    return turn;
   }
 
   #adopt(map: ClusterMap): void {

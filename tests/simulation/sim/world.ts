@@ -23,7 +23,8 @@ import {
 import type { StoredCluster } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
-import { NodeRuntime, type SecuredNode } from "../../../node/node_runtime.ts";
+import { NodeRuntime } from "../../../node/node_runtime.ts";
+import type { SecuredNode } from "../../../node/node_runtime_options.ts";
 import type { FsyncMode } from "../../../node/storage/partition_store.ts";
 import { ClusterDatabase } from "../../../shared/database/cluster_database.ts";
 import type { ClusterMap, NodeId } from "../../../shared/cluster/cluster_map.ts";

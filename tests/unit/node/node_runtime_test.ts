@@ -5,7 +5,8 @@ import type { Clock } from "../../../shared/platform/clock.ts";
 import type { Random } from "../../../shared/platform/random.ts";
 import type { Storage } from "../../../node/storage/storage.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
-import { NodeRuntime, type NodeRuntimeOptions } from "../../../node/node_runtime.ts";
+import { NodeRuntime } from "../../../node/node_runtime.ts";
+import type { NodeRuntimeOptions } from "../../../node/node_runtime_options.ts";
 import {
   refuseStandaloneFolder,
   standaloneMap,
