@@ -21,6 +21,7 @@ import {
   NODE_TICK_MS,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
+  RESYNC_CHUNK_ROWS,
   SCRUB_INTERVAL_MS,
   TOMBSTONE_KEEP_MS,
 } from "../shared/limits/replication.ts";
@@ -109,6 +110,8 @@ export interface NodeOptions {
   readonly clientSessionsMax?: number | undefined;
   /** How many of a partition's latest writes are remembered for replicas that lack them. Default {@linkcode RECENT_WRITES_MAX}. */
   readonly recentWritesMax?: number | undefined;
+  /** Entries in one piece of a transfer to another replica. Default {@linkcode RESYNC_CHUNK_ROWS}. */
+  readonly resyncRowsMax?: number | undefined;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -201,6 +204,7 @@ export class Node {
       self: options.nodeId,
       log,
       recentWritesMax: this.#standalone ? 0 : options.recentWritesMax ?? RECENT_WRITES_MAX,
+      resyncRowsMax: options.resyncRowsMax ?? RESYNC_CHUNK_ROWS,
       get minInSync() {
         return minInSync();
       },
@@ -560,7 +564,7 @@ export class Node {
 
   /** What `stats` shows. */
   stats(): Record<string, unknown> {
-    const { replicas, entries, full, journal } = this.#resynced.total;
+    const { replicas, entries, full, journal, resumed } = this.#resynced.total;
     return {
       node: this.nodeId,
       epoch: this.#map?.epoch ?? 0,
@@ -570,6 +574,7 @@ export class Node {
       resynced_entries: entries,
       resynced_full: full,
       resynced_by_journal: journal,
+      resynced_resumed: resumed,
       expired: this.#expired,
       client_sessions_evicted: this.#clientSessionCounts.evicted,
       client_sessions_refused: this.#clientSessionCounts.refused,

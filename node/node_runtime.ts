@@ -128,6 +128,8 @@ export interface NodeRuntimeOptions {
   readonly clientSessionsMax?: number | undefined;
   /** As in `NodeOptions`. */
   readonly recentWritesMax?: number | undefined;
+  /** As in `NodeOptions`. */
+  readonly resyncRowsMax?: number | undefined;
   /** Default: the host. */
   readonly zone?: string | undefined;
   readonly weight: number;
@@ -273,6 +275,7 @@ export class NodeRuntime {
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
           clientSessionsMax: options.clientSessionsMax,
           recentWritesMax: options.recentWritesMax,
+          resyncRowsMax: options.resyncRowsMax,
         },
       );
       runtime = new NodeRuntime(

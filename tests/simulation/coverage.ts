@@ -105,6 +105,7 @@ export const EXPECTED = {
   "replica: idle": 100,
   "replica: asked": 100,
   "replica: resyncing": 58,
+  "replica: a transfer goes on": 1,
   "replica: level": 100,
   "replica: damaged": 22,
   "replica: tombstones dropped": 25,

@@ -291,6 +291,8 @@ class Simulation {
       clientSessionsMax: options.seed % 3 === 0 ? undefined : 2 + options.seed % 7,
       // In four fifths of the runs, what was written a moment ago is only in the journal, or nowhere but in the data.
       recentWritesMax: options.seed % 5 === 0 ? undefined : options.seed % 5,
+      // In a quarter of the runs what a replica lacks is sent in many pieces.
+      resyncRowsMax: options.seed % 4 === 3 ? 2 : undefined,
       ...options.shape,
     };
     this.#pauseMsMax = this.#large ? 30 : PAUSES_MS[randomBelow(random, PAUSES_MS.length)] ?? 200;
@@ -1123,6 +1125,7 @@ class Simulation {
       const stats = runtime?.node.stats() ?? {};
       counts.push(
         ["node: expired entries deleted", Number(stats["expired"] ?? 0)],
+        ["replica: a transfer goes on", Number(stats["resynced_resumed"] ?? 0)],
         ["client session: evicted", Number(stats["client_sessions_evicted"] ?? 0)],
         ["client session: first attempt refused", Number(stats["client_sessions_refused"] ?? 0)],
         ["client session: repeat unknown", Number(stats["client_sessions_unknown"] ?? 0)],
