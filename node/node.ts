@@ -14,7 +14,7 @@ import {
   type NodeId,
   whyNoPrimary,
 } from "../shared/cluster/cluster_map.ts";
-import { failureOf, type KvError } from "../shared/base/errors.ts";
+import type { KvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
@@ -61,7 +61,8 @@ import { ResyncCounts } from "./replication/resync_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { DroppedDatabases } from "./maintenance/dropped_databases.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
-import { DatabaseQuotas, type Growth, growthOf, limitedBy } from "./server/database_quotas.ts";
+import { DatabaseQuotas, type Growth } from "./server/database_quotas.ts";
+import { QuotaGate } from "./server/quota_gate.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
 import { DiskHealth } from "./maintenance/disk_health.ts";
 import { Compaction } from "./maintenance/compaction.ts";
@@ -153,7 +154,7 @@ export class Node {
   readonly #scrubber: Scrubber;
   readonly #expiry: ExpirySweep;
   readonly #dropped: DroppedDatabases;
-  readonly #quotas: DatabaseQuotas;
+  readonly #quotas: QuotaGate;
   /** Asks all other nodes for what their partitions have of databases; set by whoever can reach them. */
   askUsage: (done: (usages: readonly DatabaseUsage[]) => void) => void = (done) => done([]);
   readonly #compaction: Compaction;
@@ -275,12 +276,7 @@ export class Node {
       liveBytes: (partition) => this.#replicas.liveBytes(partition),
     });
     this.#expiry = new ExpirySweep(retries, clock, () => this.#replicas.primaries());
-    this.#quotas = new DatabaseQuotas({
-      nowMs: () => clock.monotonicMs(),
-      own: (number) => this.#ownUsage(number),
-      nodes: () => this.#map?.nodes.length ?? 1,
-      askOthers: (done) => this.askUsage(done),
-    });
+    this.#quotas = this.#quotaGate(clock);
     this.#dropped = new DroppedDatabases(
       retries,
       clock,
@@ -424,29 +420,24 @@ export class Node {
     if (replica === undefined) return reply(this.#notPrimary(partition));
     // What is a part of a transaction was judged with it.
     if (isPartRequest(request) || !replica.primary) return replica.execute(request, reply);
-    const limited = limitedBy(request, map.databases);
-    if (limited.length === 0) return replica.execute(request, reply);
-    const find = (key: string) => {
-      const home = this.#replicas.get(partitionOf(key, map.settings.partitionCount));
-      try {
-        return home?.primary?.store.get(key);
-      } catch (error) {
-        // The request meets it again, and is answered so.
-        failureOf(error);
-        return undefined;
-      }
-    };
-    const wallMs = this.#deps.clock.wallMs();
-    const admitNext = (i: number): void => {
-      const database = limited[i];
-      if (database === undefined) return replica.execute(request, reply);
-      const growth = growthOf(request, database.number, find, wallMs);
-      this.#quotas.admit(database, growth, request.req_type, (refusal) => {
-        if (refusal === undefined) admitNext(i + 1);
-        else reply(refusal);
-      });
-    };
-    admitNext(0);
+    this.#quotas.pass(request, reply, () => replica.execute(request, reply));
+  }
+
+  #quotaGate(clock: Clock): QuotaGate {
+    const quotas = new DatabaseQuotas({
+      nowMs: () => clock.monotonicMs(),
+      own: (number) => this.#ownUsage(number),
+      nodes: () => this.#map?.nodes.length ?? 1,
+      askOthers: (done) => this.askUsage(done),
+    });
+    return new QuotaGate({
+      nowMs: () => clock.monotonicMs(),
+      wallMs: () => clock.wallMs(),
+      partitionCount: () => this.#map?.settings.partitionCount ?? 1,
+      databases: () => this.#map?.databases,
+      store: (partition) => this.#replicas.get(partition)?.primary?.store,
+      route: (request, timeoutMs, done) => this.route(request, timeoutMs, done),
+    }, quotas);
   }
 
   /** A page of a snapshot of a partition, for backups. */
