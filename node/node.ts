@@ -640,8 +640,11 @@ export class Node {
   databaseUsage(): DatabaseUsage {
     const sums = new Map<number, DatabaseSize>();
     let known = true;
-    for (const { store: { databases } } of this.#replicas.primaries()) {
+    let defaultExpiring = 0;
+    for (const { store: { databases, expiringCount } } of this.#replicas.primaries()) {
       known &&= databases.known;
+      const named = [...databases.all].reduce((sum, [, tally]) => sum + tally.expiring, 0);
+      defaultExpiring += Math.max(0, expiringCount - named);
       for (const [number, { keys, bytes, expiring }] of databases.all) {
         const sum = sums.get(number) ?? { keys: 0, bytes: 0, expiring: 0 };
         sums.set(number, {
@@ -656,6 +659,7 @@ export class Node {
       databases: [...sums].map(([number, { keys, bytes, expiring }]) =>
         [number, keys, bytes, expiring] as const
       ),
+      defaultExpiring,
     };
   }
 

@@ -198,6 +198,7 @@ export class NodeServer {
         isReachable: (node) => this.#mayReach(node),
         askOthers: (message, timeoutMs, done) => this.#askOthers(message, timeoutMs, done),
         stats: () => this.#stats(),
+        databaseUsage: () => options.node.databaseUsage(),
       },
       databases: this.databases,
     });

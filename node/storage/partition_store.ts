@@ -142,6 +142,11 @@ export class PartitionStore {
     return this.#sums.liveBytes;
   }
 
+  /** How many of the entries expire; as far as is known in memory until the partition has been read through. */
+  get expiringCount(): number {
+    return this.#sums.expiring ?? this.expiring.size;
+  }
+
   /**
    * The newest entry of a key, on disk or on its way there, tombstones included.
    *

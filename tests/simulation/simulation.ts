@@ -1125,7 +1125,6 @@ class Simulation {
       const stats = runtime?.node.stats() ?? {};
       counts.push(
         ["node: expired entries deleted", Number(stats["expired"] ?? 0)],
-        ["replica: a transfer goes on", Number(stats["resynced_resumed"] ?? 0)],
         ["client session: evicted", Number(stats["client_sessions_evicted"] ?? 0)],
         ["client session: first attempt refused", Number(stats["client_sessions_refused"] ?? 0)],
         ["client session: repeat unknown", Number(stats["client_sessions_unknown"] ?? 0)],

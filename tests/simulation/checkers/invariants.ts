@@ -268,6 +268,10 @@ export class Invariants {
     }
     last.damaged = damaged;
     if (state !== "none") coverage.hit(`replica: ${state}` as Happening);
+    // A transfer that begins anew has forgotten this.
+    if (state === "resyncing" && replica?.store.state.filled !== undefined) {
+      coverage.hit("replica: a transfer goes on");
+    }
     if (trace.recording) {
       const stored = replica?.store.state;
       trace.add(
