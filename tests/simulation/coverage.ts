@@ -115,6 +115,7 @@ export const EXPECTED = {
   "transaction: of unknown outcome, and done": 1,
   "lists: transaction done": 20,
   "client: increment": 60,
+  "client: key moved to another database": 1,
   "client: database made": 15,
   "client: database dropped": 8,
   "client: database written": 15,

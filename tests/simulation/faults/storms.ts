@@ -313,7 +313,7 @@ export const STORMS = {
   transfers: {
     faults: {
       ...NONE,
-      rates: { ...NONE.rates, reset: 40, kill: 10, cut: 6 },
+      rates: { ...NONE.rates, reset: 120, kill: 10, cut: 6 },
       network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
       outageMsMax: 6_000,
     },

@@ -99,6 +99,15 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/server/database_quotas_test.ts",
   },
   {
+    name: "quotas: a key that comes from another database is judged by the quota of that one alone",
+    file: "node/server/database_quotas.ts",
+    edits: [[
+      "for (const { key } of stepsOf(request)) {\n    const database",
+      "for (const { key } of stepsOf(request).slice(0, 1)) {\n    const database",
+    ]],
+    seedsMax: 20,
+  },
+  {
     name: "quotas: the keys of other nodes count as new ones",
     file: "node/server/quota_gate.ts",
     edits: [["if (foreign.size === 0) return", "if (foreign.size >= 0) return"]],
