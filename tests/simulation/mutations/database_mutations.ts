@@ -105,7 +105,8 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
       "for (const { key } of stepsOf(request)) {\n    const database",
       "for (const { key } of stepsOf(request).slice(0, 1)) {\n    const database",
     ]],
-    seedsMax: 20,
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_quotas_test.ts",
   },
   {
     name: "quotas: the keys of other nodes count as new ones",

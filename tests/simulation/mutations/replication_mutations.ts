@@ -133,8 +133,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "W12: what is filled counts as committed, up to the last write that came",
     file: "node/replication/follower.ts",
     edits: [["Math.min(commit, stream.nextSeq - 1)", "Math.max(commit, stream.nextSeq - 1)"]],
-    seedsMax: 40,
-    storm: "transfers",
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_test.ts",
   },
   {
     name: "W12: a transfer goes on without what has changed in the part that is filled",
@@ -143,8 +143,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
       "else this.#sendDifference(info, full ? theRest : allSent);",
       "else if (full) theRest();\n    else this.#sendDifference(info, allSent);",
     ]],
-    seedsMax: 10,
-    storm: "transfers",
+    seedsMax: 1,
+    test: "tests/unit/node/replication/resync_test.ts",
   },
   {
     name: "W12: a transfer that goes on forgets what was deleted in the part that is filled",
@@ -156,8 +156,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
       "const { partition, term, stream, ports } = this.#of;",
       "const full = this.filled === undefined;\n    const { partition, term, stream, ports } = this.#of;",
     ]],
-    seedsMax: 20,
-    storm: "transfers",
+    seedsMax: 1,
+    test: "tests/regression/broken_transfer_begins_anew_test.ts",
   },
   {
     name: "W12: a replica goes on filling although its data is of before a primary was forced",
@@ -198,8 +198,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
       "      watermark: Math.max(watermark, end.watermark),\n      filled: undefined,\n",
       "      watermark: Math.max(watermark, end.watermark),\n",
     ]],
-    seedsMax: 10,
-    storm: "transfers",
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_test.ts",
   },
   {
     name: "resync leaves unacknowledged keys as they are",
