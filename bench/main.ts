@@ -14,6 +14,7 @@
  * | fairness | how long pings and single keys take beside one heavy request, on a node with a million keys |
  * | cluster | three nodes, three replicas of each key: the same, sent to each key's primary; and 16 outstanding, sent to any node |
  * | databases | a put beside a thousand databases, and in one of them, on one node; how long others wait, on three nodes, while one with a million keys is dropped |
+ * | transactions | three nodes: transactions of keys of one, two and ten partitions, beside a single put |
  * | denokv | `Deno.openKv` on a file, on one node and on three: sets, gets, atomic operations, lists |
  * | watch | from a write's acknowledgement to its event at a watcher; what a write costs that a hundred are told of; what idle watchers cost |
  *
@@ -46,6 +47,7 @@ import {
   measureServers,
 } from "./workloads/server_workloads.ts";
 import { type Servers, ServerStarter } from "./servers.ts";
+import { measureTransactions } from "./workloads/transaction_workloads.ts";
 import { measureStorage } from "./workloads/storage_workloads.ts";
 import { measureWatch } from "./workloads/watch_workloads.ts";
 
@@ -60,6 +62,7 @@ const GROUPS = [
   "cluster",
   "fairness",
   "databases",
+  "transactions",
   "denokv",
   "watch",
 ] as const;
@@ -175,6 +178,10 @@ async function measureGroup(
       const large = await starter.startCluster(CLUSTER_NODES, `${folder}/large`, flags);
       const servers = { many, large };
       return await measureDatabases(group, servers, { ...effort, quick: settings.quick }, report);
+    }
+    case "transactions": {
+      const cluster = await starter.startCluster(CLUSTER_NODES, `${folder}/transactions`, flags);
+      return await measureTransactions(group, cluster, effort, report);
     }
     case "denokv": {
       const urlOf = ({ nodes: [node] }: Servers) =>

@@ -14,13 +14,14 @@ import {
   type NodeId,
   whyNoPrimary,
 } from "../shared/cluster/cluster_map.ts";
-import { failureOf, type KvError } from "../shared/base/errors.ts";
+import type { KvError } from "../shared/base/errors.ts";
 import {
   DIGEST_INTERVAL_MS,
   IN_FLIGHT_BYTES_MAX,
   NODE_TICK_MS,
   RECENT_WRITES_MAX,
   REPORT_REPEAT_MS,
+  RESYNC_CHUNK_ROWS,
   SCRUB_INTERVAL_MS,
   TOMBSTONE_KEEP_MS,
 } from "../shared/limits/replication.ts";
@@ -60,7 +61,8 @@ import { ResyncCounts } from "./replication/resync_counts.ts";
 import { BackupSnapshots } from "./scans/backup_snapshots.ts";
 import { DroppedDatabases } from "./maintenance/dropped_databases.ts";
 import { ExpirySweep } from "./maintenance/expiry_sweep.ts";
-import { DatabaseQuotas, type Growth, growthOf, limitedBy } from "./server/database_quotas.ts";
+import { DatabaseQuotas, type Growth } from "./server/database_quotas.ts";
+import { QuotaGate } from "./server/quota_gate.ts";
 import { countPartitions, nodeHealth } from "./server/node_health.ts";
 import { DiskHealth } from "./maintenance/disk_health.ts";
 import { Compaction } from "./maintenance/compaction.ts";
@@ -110,6 +112,8 @@ export interface NodeOptions {
   readonly clientSessionsMax?: number | undefined;
   /** How many of a partition's latest writes are remembered for replicas that lack them. Default {@linkcode RECENT_WRITES_MAX}. */
   readonly recentWritesMax?: number | undefined;
+  /** Entries in one piece of a transfer to another replica. Default {@linkcode RESYNC_CHUNK_ROWS}. */
+  readonly resyncRowsMax?: number | undefined;
 }
 
 /** The way to the coordinator; what is sent while it is down is dropped. */
@@ -151,7 +155,7 @@ export class Node {
   readonly #scrubber: Scrubber;
   readonly #expiry: ExpirySweep;
   readonly #dropped: DroppedDatabases;
-  readonly #quotas: DatabaseQuotas;
+  readonly #quotas: QuotaGate;
   /** Asks all other nodes for what their partitions have of databases; set by whoever can reach them. */
   askUsage: (done: (usages: readonly DatabaseUsage[]) => void) => void = (done) => done([]);
   readonly #compaction: Compaction;
@@ -203,6 +207,7 @@ export class Node {
       self: options.nodeId,
       log,
       recentWritesMax: this.#standalone ? 0 : options.recentWritesMax ?? RECENT_WRITES_MAX,
+      resyncRowsMax: options.resyncRowsMax ?? RESYNC_CHUNK_ROWS,
       get minInSync() {
         return minInSync();
       },
@@ -274,12 +279,7 @@ export class Node {
       liveBytes: (partition) => this.#replicas.liveBytes(partition),
     });
     this.#expiry = new ExpirySweep(retries, clock, () => this.#replicas.primaries());
-    this.#quotas = new DatabaseQuotas({
-      nowMs: () => clock.monotonicMs(),
-      own: (number) => this.#ownUsage(number),
-      nodes: () => this.#map?.nodes.length ?? 1,
-      askOthers: (done) => this.askUsage(done),
-    });
+    this.#quotas = this.#quotaGate(clock);
     this.#dropped = new DroppedDatabases(
       retries,
       clock,
@@ -423,29 +423,24 @@ export class Node {
     if (replica === undefined) return reply(this.#notPrimary(partition));
     // What is a part of a transaction was judged with it.
     if (isPartRequest(request) || !replica.primary) return replica.execute(request, reply);
-    const limited = limitedBy(request, map.databases);
-    if (limited.length === 0) return replica.execute(request, reply);
-    const find = (key: string) => {
-      const home = this.#replicas.get(partitionOf(key, map.settings.partitionCount));
-      try {
-        return home?.primary?.store.get(key);
-      } catch (error) {
-        // The request meets it again, and is answered so.
-        failureOf(error);
-        return undefined;
-      }
-    };
-    const wallMs = this.#deps.clock.wallMs();
-    const admitNext = (i: number): void => {
-      const database = limited[i];
-      if (database === undefined) return replica.execute(request, reply);
-      const growth = growthOf(request, database.number, find, wallMs);
-      this.#quotas.admit(database, growth, request.req_type, (refusal) => {
-        if (refusal === undefined) admitNext(i + 1);
-        else reply(refusal);
-      });
-    };
-    admitNext(0);
+    this.#quotas.pass(request, reply, () => replica.execute(request, reply));
+  }
+
+  #quotaGate(clock: Clock): QuotaGate {
+    const quotas = new DatabaseQuotas({
+      nowMs: () => clock.monotonicMs(),
+      own: (number) => this.#ownUsage(number),
+      nodes: () => this.#map?.nodes.length ?? 1,
+      askOthers: (done) => this.askUsage(done),
+    });
+    return new QuotaGate({
+      nowMs: () => clock.monotonicMs(),
+      wallMs: () => clock.wallMs(),
+      partitionCount: () => this.#map?.settings.partitionCount ?? 1,
+      databases: () => this.#map?.databases,
+      store: (partition) => this.#replicas.get(partition)?.primary?.store,
+      route: (request, timeoutMs, done) => this.route(request, timeoutMs, done),
+    }, quotas);
   }
 
   /** A page of a snapshot of a partition, for backups. */
@@ -563,7 +558,7 @@ export class Node {
 
   /** What `stats` shows. */
   stats(): Record<string, unknown> {
-    const { replicas, entries, full, journal } = this.#resynced.total;
+    const { replicas, entries, full, journal, resumed } = this.#resynced.total;
     return {
       node: this.nodeId,
       epoch: this.#map?.epoch ?? 0,
@@ -573,6 +568,7 @@ export class Node {
       resynced_entries: entries,
       resynced_full: full,
       resynced_by_journal: journal,
+      resynced_resumed: resumed,
       expired: this.#expired,
       client_sessions_evicted: this.#clientSessionCounts.evicted,
       client_sessions_refused: this.#clientSessionCounts.refused,
@@ -648,8 +644,11 @@ export class Node {
   databaseUsage(): DatabaseUsage {
     const sums = new Map<number, DatabaseSize>();
     let known = true;
-    for (const { store: { databases } } of this.#replicas.primaries()) {
+    let defaultExpiring = 0;
+    for (const { store: { databases, expiringCount } } of this.#replicas.primaries()) {
       known &&= databases.known;
+      const named = [...databases.all].reduce((sum, [, tally]) => sum + tally.expiring, 0);
+      defaultExpiring += Math.max(0, expiringCount - named);
       for (const [number, { keys, bytes, expiring }] of databases.all) {
         const sum = sums.get(number) ?? { keys: 0, bytes: 0, expiring: 0 };
         sums.set(number, {
@@ -664,6 +663,7 @@ export class Node {
       databases: [...sums].map(([number, { keys, bytes, expiring }]) =>
         [number, keys, bytes, expiring] as const
       ),
+      defaultExpiring,
     };
   }
 

@@ -184,6 +184,7 @@ export class NodeRuntime {
             : { tombstoneKeepMs: options.tombstoneKeepMs }),
           clientSessionsMax: options.clientSessionsMax,
           recentWritesMax: options.recentWritesMax,
+          resyncRowsMax: options.resyncRowsMax,
         },
       );
       runtime = new NodeRuntime(

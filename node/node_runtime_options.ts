@@ -83,6 +83,8 @@ export interface NodeRuntimeOptions {
   readonly clientSessionsMax?: number | undefined;
   /** As in `NodeOptions`. */
   readonly recentWritesMax?: number | undefined;
+  /** As in `NodeOptions`. */
+  readonly resyncRowsMax?: number | undefined;
   /** Default: the host. */
   readonly zone?: string | undefined;
   readonly weight: number;

@@ -6,19 +6,22 @@
  * Invariants: writes of a stream are taken without a gap or not at all; nothing is acknowledged that
  * is not on disk, nor before the replica is level; an entry that it holds is dropped only when the
  * primary's truth for its key is at hand. Until a replica is level its state record keeps the commit seq
- * that it had before, so that an interrupted resync is begun again from there.
+ * that it had before, so that an interrupted resync is begun again from there; of a transfer of everything it says
+ * besides how far that has come, so that it goes on from there.
  *
  * @module
  */
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, isDamage, KvError } from "../../shared/base/errors.ts";
+import { keyLength } from "../../shared/base/key_text.ts";
 import {
   READ_FAILURE_MS_MAX,
   READ_FAILURES_MAX,
   RESYNC_CHUNK_BYTES,
   RESYNC_CHUNK_ROWS,
 } from "../../shared/limits/replication.ts";
+import { STORED_KEY_BYTES_MAX } from "../../shared/limits/wire.ts";
 import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import { ColdQueue } from "../requests/cold_queue.ts";
@@ -234,16 +237,17 @@ export class Follower {
   }
 
   #sayInfo(stream: Asked, unacknowledged: readonly string[] | undefined): void {
-    const { term, commitSeq, lastSeq } = this.#store.state;
+    const { term, commitSeq, lastSeq, filled } = this.#store.state;
     const info: Message<"resync_info"> = {
       req_type: "resync_info",
       p: this.partition,
       term: stream.term,
       stream: stream.id,
-      last_term: term,
-      commit: commitSeq,
+      last_term: filled?.term ?? term,
+      commit: filled?.commitSeq ?? commitSeq,
       last: lastSeq,
     };
+    if (filled !== undefined) info.filled = filled.upto;
     if (unacknowledged !== undefined) {
       for (const key of unacknowledged) stream.unacknowledged.add(key);
       info.unacknowledged = unacknowledged;
@@ -279,6 +283,10 @@ export class Follower {
       : { kind: "filling", ...open, work: [], working: false };
     this.#keys.unlist();
     this.#whole = false;
+    const { filled } = this.#store.state;
+    if (filled !== undefined && filled.upto !== message.after) {
+      this.#store.setState({ filled: undefined });
+    }
   }
 
   /** A later term of the same primary. */
@@ -443,7 +451,7 @@ export class Follower {
       const doubted = stream.unacknowledged.delete(key);
       if (here !== undefined && (doubted || here.seq <= chunk.seq)) this.#store.remove(key);
     }
-    this.#chunkTaken(stream);
+    this.#chunkTaken(stream, chunk);
   }
 
   /** Everything of a range: what is here and not in it goes, unless this primary wrote it since. */
@@ -475,7 +483,7 @@ export class Follower {
           return;
         }
         stream.working = false;
-        this.#chunkTaken(stream);
+        this.#chunkTaken(stream, chunk);
         this.#work(stream);
       }).catch((error) => this.#fail(FOLLOW, error));
     };
@@ -488,8 +496,17 @@ export class Follower {
     if (entry.seq > this.#store.state.lastSeq) this.#store.setState({ lastSeq: entry.seq });
   }
 
-  #chunkTaken(stream: Filling): void {
+  /** The state that says so goes to disk with the piece, or after it. Rule W12. */
+  #chunkTaken(stream: Filling, { upto, commit, watermark = 0 }: Message<"resync_chunk">): void {
     stream.chunksDone++;
+    if (commit !== undefined && upto !== undefined && keyLength(upto) <= STORED_KEY_BYTES_MAX) {
+      const commitSeq = Math.min(commit, stream.nextSeq - 1);
+      this.#store.setState({
+        filled: { upto, commitSeq, term: stream.term },
+        // What was dropped before it was sent may be missed by somebody else, whoever sends the rest.
+        watermark: Math.max(this.#store.state.watermark, watermark),
+      });
+    }
     this.#store.flush();
   }
 
@@ -510,6 +527,7 @@ export class Follower {
       commitSeq: Math.min(Math.max(commitSeq, end.commit), lastSeq),
       // What the primary has dropped was not sent, and may be missed by somebody else.
       watermark: Math.max(watermark, end.watermark),
+      filled: undefined,
     });
     this.#recent.reset(lastSeq);
     this.#whole = true;

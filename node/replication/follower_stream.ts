@@ -260,17 +260,21 @@ export class FollowerStream implements ResyncStream {
     const { id } = state;
     const { ports, partition, store, recent, config } = this.#owner;
     ports.transfers.answered(this.node, ports.nowMs() - state.askedMs);
-    const { lastSeq, watermark } = store.state;
+    const { lastSeq } = store.state;
     const empty = info.last_term === 0 && info.last === 0 && info.unacknowledged?.length === 0;
-    const tombstoneGone = info.commit < watermark &&
+    const tombstoneGone = this.lacksTombstone(info.commit) &&
       (this.#troubles.tombstoneGone || !mayTellSince(info.commit, { recent, store }));
-    const full = !empty &&
-      (this.#troubles.differs || info.unacknowledged === undefined || tombstoneGone ||
-        info.commit > lastSeq || info.last_term < (config.forcedTerm ?? 0));
+    const nothingCounts = !empty &&
+      (info.unacknowledged === undefined || tombstoneGone || info.commit > lastSeq ||
+        info.last_term < (config.forcedTerm ?? 0));
+    // What is filled already is from after a difference was found.
+    const filled = nothingCounts || empty ? undefined : info.filled;
+    const full = nothingCounts || filled !== undefined || !empty && this.#troubles.differs;
     const term = () => this.#owner.config.term;
     const resync = new Resync(this, { partition, term, stream: id, store, recent, ports }, {
       full,
-      followerCommitSeq: empty ? undefined : info.commit,
+      filled,
+      followerCommitSeq: empty || full && filled === undefined ? undefined : info.commit,
     });
     this.#state = { kind: "resyncing", id, resync, lastSentSeq: lastSeq, sentCommitSeq: 0 };
     this.onWork(ports.nowMs());
@@ -281,6 +285,7 @@ export class FollowerStream implements ResyncStream {
       stream: id,
       next: lastSeq + 1,
       full,
+      ...(filled === undefined ? {} : { after: filled }),
     });
     resync.begin(info);
   }
@@ -304,14 +309,6 @@ export class FollowerStream implements ResyncStream {
     if (state.kind !== "resyncing" || state.resync !== resync) return;
     const { partition, config, store } = this.#owner;
     const { commitSeq, lastSeq, watermark } = store.state;
-    const { full, followerCommitSeq, knowsKeys } = resync;
-    if (!full && !knowsKeys && followerCommitSeq !== undefined && followerCommitSeq < watermark) {
-      // A tombstone that the replica needs may have been dropped before its key was reached. So the replica is
-      // asked again, and sent everything.
-      this.#troubles = { ...this.#troubles, tombstoneGone: true };
-      this.start();
-      return;
-    }
     state.sentCommitSeq = commitSeq;
     this.send({
       req_type: "resync_end",
@@ -322,6 +319,17 @@ export class FollowerStream implements ResyncStream {
       commit: commitSeq,
       watermark,
     });
+  }
+
+  lacksTombstone(commitSeq: number): boolean {
+    return commitSeq < this.#owner.store.state.watermark;
+  }
+
+  /** The replica is asked again, and sent everything. */
+  onTombstoneMissed(resync: Resync): void {
+    if (!this.isRunning(resync)) return;
+    this.#troubles = { ...this.#troubles, tombstoneGone: true };
+    this.start();
   }
 
   /**

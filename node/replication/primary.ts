@@ -124,7 +124,7 @@ export class Primary implements StreamOwner {
     this.recent = recent;
     this.config = config;
     this.epoch = epoch;
-    store.setState({ term: config.term });
+    store.setState({ term: config.term, filled: undefined });
     this.followers.update();
     store.flush();
     const { lastSeq, count } = store.state;

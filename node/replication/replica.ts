@@ -90,7 +90,8 @@ export class Replica {
     const share = partitionShare(TOMBSTONES_MAX, owner.partitionCount());
     this.tombstones = new TombstoneKeeper(store, share);
     this.#recent = new RecentWrites(store.state.lastSeq, owner.recentWritesMax);
-    const clean = store.state.lastSeq === store.state.commitSeq;
+    const { lastSeq, commitSeq, filled } = store.state;
+    const clean = lastSeq === commitSeq && filled === undefined;
     this.follower = new Follower(owner, store, this.#recent, clean);
     this.follower.onReadFailed = (what, error) => this.onReadFailed(what, error);
     this.follower.onCleared = () => this.#takeRole();
@@ -340,7 +341,8 @@ export class Replica {
       this.#refuse(claim, "this replica was level in a later term; wait for the map");
     } else if (type === "resync_query") {
       // By the newest map it may be in sync, and so be made primary in the middle of a resync.
-      const inSync = this.isInSync || this.#vouched;
+      // One that is not filled yet is in no set: it would have been level first.
+      const inSync = this.isInSync || this.#vouched && this.store.state.filled === undefined;
       this.follower.onQuery(stream, term, inSync, upstream);
     } else this.follower.onNewTerm(stream, term, upstream);
   }

@@ -73,8 +73,10 @@ export interface ReplicaPorts extends TransactionPorts {
   confirmReads(partition: number): void;
   /** So many entries that had expired, or that nobody will ask for any more, are being deleted. */
   expired(entries: number): void;
-  /** A replica has been brought level, by this many entries. */
+  /** A replica has been brought level, by this many entries in its last stream. */
   resynced(node: NodeId, entries: number, source: ResyncSource): void;
+  /** Entries in one piece of a transfer, at most. */
+  readonly resyncRowsMax: number;
   /** What has failed and is tried again. */
   readonly retries: Retries;
   /**

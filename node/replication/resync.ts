@@ -1,7 +1,8 @@
 /**
  * One resync of one replica: the pieces of the partition that it lacks, sent as fast as it takes them. What it
  * lacks follows from what it said of itself: the keys of the last writes and those that it doubts, or all that is
- * beyond its commit seq, or everything. When the resync begins and what comes of it is for `follower_stream.ts`.
+ * beyond its commit seq, or everything; or, of a part that an earlier transfer has filled, what is beyond that, and
+ * then everything of the rest. When the resync begins and what comes of it is for `follower_stream.ts`.
  *
  * Invariants: every piece is newer than all live writes that were sent before it; no piece is sent once the
  * stream is another one; a bounded number of pieces is under way, and one at a time to a replica that no
@@ -12,7 +13,8 @@
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { failureOf, isDamage } from "../../shared/base/errors.ts";
-import { RESYNC_CHUNK_BYTES, RESYNC_CHUNK_ROWS } from "../../shared/limits/replication.ts";
+import { compareKeys } from "../../shared/base/key_order.ts";
+import { RESYNC_CHUNK_BYTES } from "../../shared/limits/replication.ts";
 import type { DownstreamMessage, Message } from "../../shared/wire/messages.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
@@ -35,6 +37,10 @@ export interface ResyncStream {
   onWork(atMs: number): void;
   /** Everything that the replica lacks has been sent. */
   onAllSent(resync: Resync): void;
+  /** Whether a tombstone may be gone that a replica needs which has what is committed up to this seq. */
+  lacksTombstone(commitSeq: number): boolean;
+  /** One may have been dropped before its key was reached. */
+  onTombstoneMissed(resync: Resync): void;
   /** A read of this node's own data failed, and the resync was not ended before. */
   onReadFailed(error: unknown): void;
   /** A read of this node's own data shows damage, after the resync was ended. */
@@ -51,6 +57,17 @@ export interface ResyncOf {
   readonly ports: ReplicaPorts;
 }
 
+/** A way through the partition, or through a part of it. */
+interface Pass {
+  /** The replica has nothing of it but what is sent, so each piece says how far it is filled. */
+  readonly fills: boolean;
+  /** Only entries beyond this seq; 0: all. */
+  readonly beyondSeq: number;
+  /** The last key of it; undefined: to the end. */
+  readonly upto: string | undefined;
+  readonly then: () => void;
+}
+
 /** One piece of the partition. */
 interface Piece {
   readonly entries: readonly Entry[];
@@ -59,14 +76,20 @@ interface Piece {
   readonly asOfSeq: number;
   readonly after?: string | undefined;
   readonly upto?: string | undefined;
+  readonly fills?: boolean;
 }
 
 /** Brings one replica level. */
 export class Resync {
-  /** The replica is sent everything. */
+  /** The replica is sent everything, or everything after `filled`. */
   readonly full: boolean;
-  /** What the replica said that it has, up to this seq; undefined if it has nothing. */
-  readonly followerCommitSeq: number | undefined;
+  /**
+   * Of the keys up to this one the replica has what it said, and is sent the difference; undefined: of all keys, or of none
+   * if it is sent everything.
+   */
+  readonly filled: string | undefined;
+  /** What the replica said that it has, up to this seq; undefined if it has nothing, or nothing that counts. */
+  readonly #followerCommitSeq: number | undefined;
   readonly #to: ResyncStream;
   readonly #of: ResyncOf;
   #chunksSent = 0;
@@ -74,20 +97,27 @@ export class Resync {
   /** When the newest piece was sent. */
   #chunkSentMs = 0;
   #entriesSent = 0;
-  #source: ResyncSource;
+  /** From where it knows the keys of all that the replica lacks; undefined: it does not. */
+  #keysFrom: "recent" | "journal" | undefined;
   /** What goes on when fewer pieces are under way. */
   #resume: (() => void) | undefined;
 
   constructor(
     to: ResyncStream,
     of: ResyncOf,
-    what: { full: boolean; followerCommitSeq: number | undefined },
+    what: { full: boolean; filled?: string | undefined; followerCommitSeq: number | undefined },
   ) {
     this.#to = to;
     this.#of = of;
     this.full = what.full;
-    this.#source = what.full ? "everything" : "data";
-    this.followerCommitSeq = what.followerCommitSeq;
+    this.filled = what.filled;
+    this.#followerCommitSeq = what.followerCommitSeq;
+  }
+
+  /** How it knows what the replica lacks. */
+  get source(): ResyncSource {
+    if (!this.full) return this.#keysFrom ?? "data";
+    return this.filled === undefined ? "everything" : "rest";
   }
 
   /** How many entries, or keys that are not there, were sent. */
@@ -95,56 +125,74 @@ export class Resync {
     return this.#entriesSent;
   }
 
-  /**
-   * It knows the keys of all writes that the replica lacks. So it needs no tombstone: of a key that was deleted since, it
-   * says that the key is not there.
-   */
-  get knowsKeys(): boolean {
-    return this.#source === "recent" || this.#source === "journal";
+  /** Sends what the replica lacks. Afterwards `onAllSent` is called. Rule W12. */
+  begin(info: Message<"resync_info">): void {
+    const { full, filled } = this;
+    const allSent = () => this.#to.onAllSent(this);
+    const theRest = () =>
+      this.#pass(filled, { fills: true, beyondSeq: 0, upto: undefined, then: allSent });
+    if (full && filled === undefined) theRest();
+    else this.#sendDifference(info, full ? theRest : allSent);
   }
 
-  /** How it knows what the replica lacks. */
-  get source(): ResyncSource {
-    return this.#source;
+  #pass(after: string | undefined, pass: Pass): void {
+    this.#paced(() => this.#sendFrom(after, pass));
   }
 
-  /** Sends what the replica lacks. Afterwards `onAllSent` is called. */
-  begin({ commit, unacknowledged = [] }: Message<"resync_info">): void {
-    if (this.full) {
-      this.#paced(() => this.#sendFrom(undefined, 0));
-      return;
-    }
+  /** Sends what is beyond the replica's commit seq, of all keys or of those up to `filled`; then goes on. */
+  #sendDifference(
+    { commit, unacknowledged = [] }: Message<"resync_info">,
+    then: () => void,
+  ): void {
     const keys = this.#of.recent.since(commit);
-    if (keys !== undefined) this.#sendWritten("recent", keys, unacknowledged);
-    else if (!this.#askJournal(commit, unacknowledged)) this.#sendBeyond(commit, unacknowledged);
+    if (keys !== undefined) this.#sendWritten("recent", keys, unacknowledged, then);
+    else if (!this.#askJournal(commit, unacknowledged, then)) {
+      this.#sendBeyond(commit, unacknowledged, then);
+    }
   }
 
-  /** Sends the keys that were written since the replica was level, and those that it doubts. */
+  /**
+   * Sends the keys that were written since the replica was level, and those that it doubts. It needs no tombstones: of a key
+   * that was deleted since, it says that the key is not there.
+   */
   #sendWritten(
     source: "recent" | "journal",
-    keys: Set<string>,
+    written: ReadonlySet<string>,
     unacknowledged: readonly string[],
+    then: () => void,
   ): void {
-    this.#source = source;
+    this.#keysFrom = source;
+    const { filled } = this;
+    const keys = new Set<string>();
+    for (const key of written) {
+      if (filled === undefined || compareKeys(key, filled) <= 0) keys.add(key);
+    }
     for (const key of unacknowledged) keys.add(key);
-    this.#whenRoom(() => this.#sendKeys([...keys], () => this.#to.onAllSent(this)));
+    this.#whenRoom(() => this.#sendKeys([...keys], then));
   }
 
-  /** The same without knowing the keys: reads through the partition. */
-  #sendBeyond(commit: number, unacknowledged: readonly string[]): void {
-    // What the partition has tells nothing of a tombstone that is gone: the stream decides what to do about that. A replica
-    // that has nothing needs none.
-    const { followerCommitSeq } = this;
-    if (followerCommitSeq !== undefined && followerCommitSeq < this.#of.store.state.watermark) {
-      this.#to.onAllSent(this);
-      return;
-    }
-    const thenScan = () => this.#paced(() => this.#sendFrom(undefined, commit));
-    this.#whenRoom(() => this.#sendKeys(unacknowledged, thenScan));
+  /** The same without knowing the keys: reads through the partition, or the part that is filled. */
+  #sendBeyond(commit: number, unacknowledged: readonly string[], then: () => void): void {
+    // What the partition has tells nothing of a tombstone that is gone. A replica that has nothing needs none.
+    const has = this.#followerCommitSeq;
+    const isMissed = () => has !== undefined && this.#to.lacksTombstone(has);
+    if (isMissed()) return this.#to.onTombstoneMissed(this);
+    const sent = () => isMissed() ? this.#to.onTombstoneMissed(this) : then();
+    const pass = {
+      fills: has === undefined,
+      beyondSeq: commit,
+      upto: this.filled,
+      then: sent,
+    };
+    this.#whenRoom(() => this.#sendKeys(unacknowledged, () => this.#pass(undefined, pass)));
   }
 
   /** Looks for the keys in the journal, and then sends them. @returns false if they cannot be there */
-  #askJournal(commit: number, unacknowledged: readonly string[]): boolean {
+  #askJournal(
+    commit: number,
+    unacknowledged: readonly string[],
+    then: () => void,
+  ): boolean {
     const { recent, store } = this.#of;
     if (!mayTellSince(commit, this.#of)) return false;
     const journal = store.writtenSince(commit);
@@ -154,8 +202,8 @@ export class Resync {
     void journal.keys.then((keys) => {
       if (!this.#to.isRunning(this)) return;
       this.#to.onWork(this.#of.ports.nowMs());
-      if (keys === undefined) this.#sendBeyond(commit, unacknowledged);
-      else this.#sendWritten("journal", onTheWay.union(keys), unacknowledged);
+      if (keys === undefined) this.#sendBeyond(commit, unacknowledged, then);
+      else this.#sendWritten("journal", onTheWay.union(keys), unacknowledged, then);
     });
     return true;
   }
@@ -175,12 +223,12 @@ export class Resync {
 
   /** Sends what this node has, or has not, of the given keys, piece by piece; then goes on. */
   #sendKeys(keys: readonly string[], then: () => void, from = 0): void {
-    const { store } = this.#of;
+    const { store, ports } = this.#of;
     if (!store.readsAreSlow) {
       this.#sendSomeKeys(keys, then, from);
       return;
     }
-    void store.prefetch(keys.slice(from, from + RESYNC_CHUNK_ROWS)).then(() => {
+    void store.prefetch(keys.slice(from, from + ports.resyncRowsMax)).then(() => {
       if (this.#to.isRunning(this)) this.#sendSomeKeys(keys, then, from);
     });
   }
@@ -192,7 +240,7 @@ export class Resync {
     let next = from;
     let bytes = 0;
     try {
-      for (const key of keys.slice(from, from + RESYNC_CHUNK_ROWS)) {
+      for (const key of keys.slice(from, from + this.#of.ports.resyncRowsMax)) {
         if (bytes >= RESYNC_CHUNK_BYTES) break;
         const entry = store.get(key);
         if (entry === undefined) absent.push(key);
@@ -211,20 +259,21 @@ export class Resync {
     else then();
   }
 
-  /** Sends the partition in key order from `after` on: all of it, or what is beyond `seq`. */
-  #sendFrom(after: string | undefined, beyondSeq: number): void {
-    const { full } = this;
+  /** Sends what the pass is about in key order, from `after` on. */
+  #sendFrom(after: string | undefined, pass: Pass): void {
+    const { fills, beyondSeq, upto } = pass;
     const { store, ports } = this.#of;
-    const options = { rowsMax: RESYNC_CHUNK_ROWS, bytesMax: RESYNC_CHUNK_BYTES };
-    store.scan(after, full ? options : { ...options, beyondSeq }).then(
+    const full = this.full && fills;
+    const options = { rowsMax: ports.resyncRowsMax, bytesMax: RESYNC_CHUNK_BYTES, beyondSeq };
+    store.scan(after, upto === undefined ? options : { ...options, upto }).then(
       ({ entries, next, asOfSeq }) => {
         if (!this.#to.isRunning(this)) return;
         this.#to.onWork(ports.nowMs());
         if (full || entries.length > 0) {
-          this.#sendPiece({ entries, absent: [], full, asOfSeq, after, upto: next });
+          this.#sendPiece({ entries, absent: [], full, asOfSeq, after, upto: next, fills });
         }
-        if (next === undefined) this.#to.onAllSent(this);
-        else this.#paced(() => this.#sendFrom(next, beyondSeq));
+        if (next === undefined) pass.then();
+        else this.#pass(next, pass);
       },
       (error) => {
         if (this.#to.isRunning(this)) this.#to.onReadFailed(error);
@@ -280,6 +329,10 @@ export class Resync {
     if (chunk.absent.length > 0) message.absent = chunk.absent;
     if (chunk.after !== undefined) message.after = chunk.after;
     if (chunk.upto !== undefined) message.upto = chunk.upto;
+    if (chunk.fills === true && chunk.upto !== undefined) {
+      const { commitSeq, watermark } = this.#of.store.state;
+      Object.assign(message, { commit: commitSeq, watermark });
+    }
     this.#to.send(message);
   }
 }

@@ -15,10 +15,15 @@ export interface Resynced {
   full: number;
   /** How many of them were sent what the journal tells, so that their partition was not read through. */
   journal: number;
+  /** How many were sent the rest of a transfer that had been broken off. */
+  resumed: number;
 }
 
-/** How a primary knows what a replica lacks: from its latest writes, its journal, reading through the partition; or not at all. */
-export type ResyncSource = "recent" | "journal" | "data" | "everything";
+/**
+ * How a primary knows what a replica lacks: from its latest writes, its journal, reading through the partition; or not at all,
+ * so that it sends everything, or the rest of that.
+ */
+export type ResyncSource = "recent" | "journal" | "data" | "everything" | "rest";
 
 /** See the top of this file. */
 export class ResyncCounts {
@@ -35,6 +40,7 @@ export class ResyncCounts {
       sum.entries += entries;
       if (source === "everything") sum.full++;
       if (source === "journal") sum.journal++;
+      if (source === "rest") sum.resumed++;
     }
   }
 
@@ -52,5 +58,5 @@ export class ResyncCounts {
 }
 
 function noneResynced(): Resynced {
-  return { replicas: 0, entries: 0, full: 0, journal: 0 };
+  return { replicas: 0, entries: 0, full: 0, journal: 0, resumed: 0 };
 }

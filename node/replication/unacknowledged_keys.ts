@@ -8,7 +8,8 @@
  *     any ── its data is found damaged ──> damaged ── deleted ──> listed
  *     any ── a resync ends ──> unlisted, or listed at once
  *
- * Invariant: the list that is sent lacks no write that is not known to be committed.
+ * Invariant: the list that is sent lacks no write that is not known to be committed; after a transfer that was not ended,
+ * none of the part that is filled.
  *
  * @module
  */
@@ -134,7 +135,9 @@ export class UnacknowledgedKeys {
    */
   #search(knowledge: Knowledge & { kind: "unlisted" }): void {
     knowledge.search = { kind: "running" };
-    this.#store.keysBeyond(this.#store.state.commitSeq, RESYNC_UNACKNOWLEDGED_MAX).then(
+    const { commitSeq, filled } = this.#store.state;
+    const beyond = filled?.commitSeq ?? commitSeq;
+    this.#store.keysBeyond(beyond, RESYNC_UNACKNOWLEDGED_MAX, filled?.upto).then(
       (keys) => {
         // If something has changed meanwhile, the result no longer holds.
         if (this.#knowledge !== knowledge) return;

@@ -9,7 +9,6 @@
  *
  * @module
  */
-import { type Entry, isLive } from "../../shared/base/entry.ts";
 import {
   type DatabaseInfo,
   type DatabaseList,
@@ -152,6 +151,13 @@ export function limitedBy(
   return [...limited];
 }
 
+/** The keys that a request writes, or would. */
+export function writtenKeys(request: KeyRequest): Set<string> {
+  if (request.req_type === "read_ranges") return new Set();
+  const writes = stepsOf(request).filter(({ req_type }) => OPERATIONS[req_type].kind !== "read");
+  return new Set(writes.map(({ key }) => key));
+}
+
 function stepsOf(request: Exclude<KeyRequest, { req_type: "read_ranges" }>) {
   return request.req_type === "transaction"
     ? request.requests as readonly PlainRequest[]
@@ -162,48 +168,37 @@ function stepsOf(request: Exclude<KeyRequest, { req_type: "read_ranges" }>) {
  * What a request adds to a database, at most.
  *
  * @param number of the database
- * @param find the newest entry of a key; undefined if there is none, or it is not here
+ * @param lengthOf the length of the value that a key has now; undefined if there is none, or it is not known
  */
 export function growthOf(
   request: KeyRequest,
   number: number,
-  find: (key: string) => Entry | undefined,
-  wallMs: number,
+  lengthOf: (key: string) => number | undefined,
 ): Growth {
-  if (request.req_type === "read_ranges") return NO_GROWTH;
   let keys = 0;
   let bytes = 0;
+  if (request.req_type === "read_ranges") return { keys, bytes };
+  /** What the steps so far come to. */
+  const lengths = new Map<string, number | undefined>();
   for (const step of stepsOf(request)) {
-    if (databaseNumberOf(step.key) !== number) continue;
-    const growth = growthOfOne(step, find, wallMs);
-    keys += growth.keys;
-    bytes += growth.bytes;
+    const { key } = step;
+    if (databaseNumberOf(key) !== number || changesNoLength(step)) continue;
+    const before = lengths.has(key) ? lengths.get(key) : lengthOf(key);
+    const after = step.req_type === "delete" ? undefined : lengthAfter(step, before ?? 0);
+    lengths.set(key, after);
+    for (const [length, sign] of [[before, -1], [after, 1]] as const) {
+      if (length === undefined) continue;
+      keys += sign;
+      bytes += sign * (key.length + ROW_BYTES + length);
+    }
   }
   return { keys, bytes };
 }
+/** What changes no value. A deletion does: it makes room for what comes after it. */
+const SAME_LENGTH: ReadonlySet<string> = new Set(["expire", "persist", "get_and_expire"]);
 
-const NO_GROWTH: Growth = { keys: 0, bytes: 0 };
-/** What changes no value, or removes the key. */
-const NEVER_GROW: ReadonlySet<string> = new Set(["delete", "expire", "persist", "get_and_expire"]);
-
-function growthOfOne(
-  request: PlainRequest,
-  find: (key: string) => Entry | undefined,
-  wallMs: number,
-): Growth {
-  const { req_type: type, key } = request;
-  if (OPERATIONS[type].kind === "read" || NEVER_GROW.has(type)) {
-    // A deletion makes room for what comes after it.
-    const found = type === "delete" ? find(key) : undefined;
-    if (found === undefined || !isLive(found, wallMs)) return NO_GROWTH;
-    return { keys: -1, bytes: -(key.length + ROW_BYTES + found.value.length) };
-  }
-  const found = find(key);
-  const before = found !== undefined && isLive(found, wallMs) ? found.value.length : undefined;
-  const after = lengthAfter(request, before ?? 0);
-  return before === undefined
-    ? { keys: 1, bytes: key.length + ROW_BYTES + after }
-    : { keys: 0, bytes: after - before };
+function changesNoLength({ req_type: type }: PlainRequest): boolean {
+  return OPERATIONS[type].kind === "read" || SAME_LENGTH.has(type);
 }
 
 /** The length of the value that there will be. */

@@ -203,6 +203,7 @@ export class NodeServer {
         askOthers: (message, timeoutMs, done) => this.#askOthers(message, timeoutMs, done),
         stats: () => this.#stats(),
         metrics: () => this.#metrics(),
+        databaseUsage: () => options.node.databaseUsage(),
       },
       databases: this.databases,
     });

@@ -142,6 +142,11 @@ export class PartitionStore {
     return this.#sums.liveBytes;
   }
 
+  /** How many of the entries expire; as far as is known in memory until the partition has been read through. */
+  get expiringCount(): number {
+    return this.#sums.expiring ?? this.expiring.size;
+  }
+
   /**
    * The newest entry of a key, on disk or on its way there, tombstones included.
    *
@@ -265,7 +270,9 @@ export class PartitionStore {
 
   /** Changes the state. It goes to disk with the partition's next write, or soon by itself. */
   setState(
-    change: Partial<Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "watermark">>,
+    change: Partial<
+      Pick<PartitionState, "term" | "commitSeq" | "lastSeq" | "watermark" | "filled">
+    >,
   ): void {
     const state = this.#state;
     const { term, commitSeq, lastSeq, watermark } = change;
@@ -273,6 +280,7 @@ export class PartitionStore {
     if (commitSeq !== undefined) state.commitSeq = commitSeq;
     if (lastSeq !== undefined) state.lastSeq = lastSeq;
     if (watermark !== undefined) state.watermark = watermark;
+    if ("filled" in change) state.filled = change.filled;
     if (this.#clearing === "no") this.#queue.touchLater(this.#member);
   }
 
@@ -345,15 +353,17 @@ export class PartitionStore {
   /**
    * The keys of all entries with a seq beyond `seq`, or undefined if there are more than `max`.
    *
+   * @param upto the last key of interest; default: all
    * @throws {KvError} `corrupt`
    */
-  async keysBeyond(seq: number, max: number): Promise<string[] | undefined> {
+  async keysBeyond(seq: number, max: number, upto?: string): Promise<string[] | undefined> {
     const keys: string[] = [];
     if ((this.#state.highSeq ?? this.#state.lastSeq) <= seq) return keys;
     const options = { rowsMax: PASS_PAGE_ROWS, bytesMax: PASS_PAGE_BYTES, beyondSeq: seq };
+    const range = upto === undefined ? options : { ...options, upto };
     let after: string | undefined;
     do {
-      const page = await this.scan(after, options);
+      const page = await this.scan(after, range);
       for (const entry of page.entries) keys.push(entry.key);
       if (keys.length > max) return undefined;
       after = page.next;
@@ -413,7 +423,7 @@ export class PartitionStore {
   async #clear(): Promise<void> {
     this.#clearing = "rows";
     this.#cacheOwner = this.#queue.cache?.newOwner() ?? 0;
-    Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false });
+    Object.assign(this.#state, NO_STATE, { highSeq: 0, damaged: false, filled: undefined });
     this.#changes++;
     this.#sums.clear();
     this.databases.clear();

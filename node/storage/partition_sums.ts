@@ -27,6 +27,8 @@ interface Pass {
   tally: Tally;
   /** Sum of the rows that have been counted. */
   bytes: number;
+  /** How many of them expire. */
+  expiring: number;
   /** What was written since the page that is being waited for was taken. */
   journal: { key: string; row: Counted; sign: 1 | -1 }[];
 }
@@ -36,6 +38,7 @@ export class PartitionSums {
   readonly #state: PartitionState;
   #tally: Tally;
   #liveBytes: number | undefined;
+  #expiring: number | undefined;
   /** The pass that is running. */
   #pass: Pass | undefined;
   #verifying: Promise<boolean> | undefined;
@@ -44,7 +47,7 @@ export class PartitionSums {
     this.#state = state;
     this.#tally = Tally.of(state);
     const { count, tombstones = 0 } = state;
-    this.#liveBytes = count === 0 && tombstones === 0 ? 0 : undefined;
+    this.#liveBytes = this.#expiring = count === 0 && tombstones === 0 ? 0 : undefined;
   }
 
   /** Bytes of the rows in use, without their keys; undefined until they have been read through once. */
@@ -52,11 +55,17 @@ export class PartitionSums {
     return this.#liveBytes;
   }
 
+  /** How many entries expire, those included that have and are not deleted yet; undefined as {@linkcode liveBytes}. */
+  get expiring(): number | undefined {
+    return this.#expiring;
+  }
+
   /** A record is added or taken away. */
   change(key: string, row: Counted, sign: 1 | -1): void {
     this.#tally.add(row.flags, row.crc, sign);
     this.#tally.copyTo(this.#state);
     if (this.#liveBytes !== undefined) this.#liveBytes += sign * row.bytes;
+    if (this.#expiring !== undefined && row.expires) this.#expiring += sign;
     this.#pass?.journal.push({ key, row, sign });
   }
 
@@ -64,7 +73,7 @@ export class PartitionSums {
   clear(): void {
     this.#tally = new Tally();
     this.#tally.copyTo(this.#state);
-    this.#liveBytes = 0;
+    this.#liveBytes = this.#expiring = 0;
   }
 
   /**
@@ -82,7 +91,13 @@ export class PartitionSums {
   }
 
   async #verify(scan: (after: string | undefined) => Promise<ScanPage>): Promise<boolean> {
-    const pass: Pass = { counted: undefined, tally: new Tally(), bytes: 0, journal: [] };
+    const pass: Pass = {
+      counted: undefined,
+      tally: new Tally(),
+      bytes: 0,
+      expiring: 0,
+      journal: [],
+    };
     this.#pass = pass;
     try {
       do {
@@ -96,7 +111,10 @@ export class PartitionSums {
       throw error;
     }
     const sound = pass.tally.fits(this.#state);
-    if (sound) this.#liveBytes = pass.bytes;
+    if (sound) {
+      this.#liveBytes = pass.bytes;
+      this.#expiring = pass.expiring;
+    }
     return sound;
   }
 }
@@ -104,11 +122,13 @@ export class PartitionSums {
 function countPage(pass: Pass, page: ScanPage): void {
   pass.tally.addAll(page.tally);
   pass.bytes += page.bytes;
+  pass.expiring += page.expiring;
   // What was written while the page was being read is not in it, but is in the state. Later pages show
   // what concerns the keys after this page.
   for (const { key, row, sign } of pass.journal) {
     if (pass.counted !== undefined && compareKeys(key, pass.counted) > 0) continue;
     pass.tally.add(row.flags, row.crc, sign);
     pass.bytes += sign * row.bytes;
+    if (row.expires) pass.expiring += sign;
   }
 }

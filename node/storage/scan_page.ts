@@ -22,6 +22,8 @@ export interface ScanPage {
   tally: Tally;
   /** Bytes of the entries' rows, without the rows' keys. */
   bytes: number;
+  /** How many of the entries expire. */
+  expiring: number;
 }
 
 /** A write under way; without an entry if the record is removed. */
@@ -62,6 +64,7 @@ export function scanPage(
   let bytes = 0;
   const tally = new Tally();
   let liveBytes = 0;
+  let expiring = 0;
   let last: string | undefined;
   let r = 0;
   let p = 0;
@@ -105,9 +108,10 @@ export function scanPage(
     entries.push(entry);
     tally.add(entry.flags, crc, 1);
     liveBytes += valueBytes;
+    if (entry.expiresAtMs !== 0) expiring++;
   }
   const ended = rowsEnded && r === rows.length && p === pending.length;
-  return { entries, next: ended ? undefined : last, asOfSeq, tally, bytes: liveBytes };
+  return { entries, next: ended ? undefined : last, asOfSeq, tally, bytes: liveBytes, expiring };
 }
 
 function decode(

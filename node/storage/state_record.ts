@@ -8,7 +8,8 @@
  *      8  term (4 bytes)   12  commit seq (8)   20  last seq (8)   28  tombstone watermark (8)
  *     36  highest seq ever applied (8)          44  live entries (8)   52  digest (4)
  *     56  tombstones (8)   64  digest of the tombstones (4)
- *     flags: 1 being cleared, 2 found damaged
+ *     flags: 1 being cleared, 2 found damaged, 4 there is a filled part:
+ *     68  its term (4)     72  its commit seq (8)    80  the last key of it, to the end
  *
  * Records of the database, under a single byte, which is shorter than the key of any row of a partition:
  *
@@ -21,6 +22,7 @@
 import type { ByteSlab } from "../../shared/base/byte_slab.ts";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { TOMBSTONE } from "../../shared/base/entry.ts";
+import { bytesOfKey, keyOfBytes } from "../../shared/base/key_text.ts";
 import {
   checkRow,
   digestOf,
@@ -31,6 +33,17 @@ import {
   RECORD_FORMAT,
   recordKey,
 } from "./record.ts";
+
+/**
+ * How far a transfer of everything has come that was not ended: of the keys up to `upto`, inclusive, every write up to
+ * `commitSeq` is here. It says nothing of the others.
+ */
+export interface FilledPart {
+  readonly upto: string;
+  readonly commitSeq: number;
+  /** The term in which it was said. */
+  readonly term: number;
+}
 
 /** The state of a partition on this node. */
 export interface PartitionState {
@@ -53,6 +66,8 @@ export interface PartitionState {
   tombstoneDigest?: number;
   /** The data was found damaged, and stays so until the partition is cleared. */
   damaged?: boolean;
+  /** What is here of a transfer that may go on in the middle. */
+  filled?: FilledPart | undefined;
 }
 
 /** What a state record says of the rows. `count` and `digest` can be compared with other replicas'. */
@@ -118,7 +133,10 @@ export const NO_STATE: Readonly<PartitionState> = Object.freeze({
 
 const CLEARING = 1;
 const DAMAGED = 2;
+const FILLED = 4;
 const STATE_BYTES = 68;
+/** Where the last key of the filled part begins. */
+const FILLED_KEY_AT = 80;
 const FED_BYTES = 24;
 
 /** A row of fixed length with its CRC. */
@@ -147,8 +165,12 @@ export function encodeState(
   clearing = false,
   slab?: ByteSlab,
 ): EncodedRow {
-  const value = slab === undefined ? new Uint8Array(STATE_BYTES) : slab.take(STATE_BYTES);
-  value[4] = (clearing ? CLEARING : 0) | (state.damaged ? DAMAGED : 0);
+  const { filled } = state;
+  const upto = filled === undefined ? undefined : bytesOfKey(filled.upto);
+  const length = upto === undefined ? STATE_BYTES : FILLED_KEY_AT + upto.length;
+  const value = slab === undefined ? new Uint8Array(length) : slab.take(length);
+  value[4] = (clearing ? CLEARING : 0) | (state.damaged ? DAMAGED : 0) |
+    (filled === undefined ? 0 : FILLED);
   putUint32(value, 8, state.term);
   putUint64(value, 12, state.commitSeq);
   putUint64(value, 20, state.lastSeq);
@@ -158,6 +180,11 @@ export function encodeState(
   putUint32(value, 52, state.digest);
   putUint64(value, 56, state.tombstones ?? 0);
   putUint32(value, 64, state.tombstoneDigest ?? 0);
+  if (filled !== undefined && upto !== undefined) {
+    putUint32(value, 68, filled.term);
+    putUint64(value, 72, filled.commitSeq);
+    value.set(upto, FILLED_KEY_AT);
+  }
   return seal(stateKey(partition, slab), value);
 }
 
@@ -168,6 +195,7 @@ export function decodeState(
 ): { state: PartitionState; clearing: boolean } {
   checkRow(key, bytes, STATE_BYTES);
   const flags = bytes[4] ?? 0;
+  if ((flags & FILLED) !== 0) checkRow(key, bytes, FILLED_KEY_AT);
   const state: PartitionState = {
     term: getUint32(bytes, 8),
     commitSeq: getUint64(bytes, 12),
@@ -180,6 +208,13 @@ export function decodeState(
     tombstoneDigest: getUint32(bytes, 64),
   };
   if ((flags & DAMAGED) !== 0) state.damaged = true;
+  if ((flags & FILLED) !== 0) {
+    state.filled = {
+      term: getUint32(bytes, 68),
+      commitSeq: getUint64(bytes, 72),
+      upto: keyOfBytes(bytes.subarray(FILLED_KEY_AT)),
+    };
+  }
   return { state, clearing: (flags & CLEARING) !== 0 };
 }
 

@@ -73,13 +73,9 @@ export class CommitLog {
     this.#bytes += bytesOf(entry);
   }
 
-  /** Whether a write beyond `seq` is one of these. */
-  has(seq: number, matches: WatchMatcher): boolean {
-    for (let i = this.#after(seq); i < this.#logged.length; i++) {
-      const logged = this.#logged[i];
-      if (logged !== undefined && matches(logged.entry.key)) return true;
-    }
-    return false;
+  /** The keys of the writes beyond `seq`. */
+  keysSince(seq: number): string[] {
+    return this.#logged.slice(this.#after(seq)).flatMap((logged) => logged?.entry.key ?? []);
   }
 
   /**

@@ -95,11 +95,10 @@ class Gathered {
 class Poll implements Waiter {
   readonly matches: WatchMatcher;
   readonly request: NodeWatchRequest;
-  /** Where the watcher stands when it has the answer. */
-  readonly positions: Map<number, WatchPosition | undefined>;
+  /** Where the watcher stands when it has the answer, if that is not where it said. */
+  readonly changed = new Map<number, WatchPosition>();
   readonly answerByMs: number;
   readonly done: Done;
-  readonly feeds = new Set<PartitionFeed>();
   ended = false;
   /** Its turn to be looked at comes, or it is being read for. */
   busy = false;
@@ -113,27 +112,28 @@ class Poll implements Waiter {
   ) {
     this.request = request;
     this.matches = matcherOf(request.selection);
-    this.positions = new Map(request.positions);
     this.answerByMs = answerByMs;
     this.done = done;
     this.#onWake = onWake;
   }
 
-  passed(partition: number, from: number, seq: number): void {
-    const position = this.positions.get(partition);
-    if (this.busy || position === undefined || position.reading !== undefined) return;
-    // It has been woken for something before.
-    if (position.seq < from) return;
-    this.positions.set(partition, { lineage: position.lineage, seq, upto: seq });
+  /** The partitions that are asked about. */
+  get partitions(): Iterable<number> {
+    return this.request.positions.keys();
+  }
+
+  position(partition: number): WatchPosition | undefined {
+    return this.changed.get(partition) ?? this.request.positions.get(partition);
+  }
+
+  passed(partition: number, seq: number): void {
+    const position = this.position(partition);
+    if (position === undefined || position.seq >= seq) return;
+    this.changed.set(partition, { lineage: position.lineage, seq, upto: seq });
   }
 
   wake(): void {
     this.#onWake(this);
-  }
-
-  leave(): void {
-    for (const feed of this.feeds) feed.waiters.delete(this);
-    this.feeds.clear();
   }
 }
 
@@ -193,7 +193,7 @@ export class NodeWatch {
     const answerByMs = this.#ports.clock.monotonicMs() + waitMs;
     const poll = new Poll(request, answerByMs, done, (woken) => this.#wake(woken));
     this.#polls.add(poll);
-    this.#places += poll.positions.size;
+    this.#places += request.positions.size;
     this.#look(poll);
   }
 
@@ -208,7 +208,7 @@ export class NodeWatch {
       const isIdle = feed.waiters.size === 0 && nowMs - feed.askedMs > WATCH_LOG_IDLE_MS;
       if (isIdle || !feed.isOf(this.#ports.primary(partition))) this.#drop(partition);
       else if (feed.log === undefined && feed.begin()) {
-        for (const waiter of feed.waiters) waiter.wake();
+        for (const waiter of feed.waiters.keys()) waiter.wake();
       } else if (feed.primary.phase === "stopped") this.#drop(partition);
     }
     for (const poll of this.#polls) {
@@ -281,7 +281,8 @@ export class NodeWatch {
   #look(poll: Poll): void {
     const gathered = new Gathered();
     const toRead: number[] = [];
-    const partitions = [...poll.positions.keys()];
+    const partitions = [...poll.partitions];
+    this.#passResting(poll);
     this.#first++;
     for (let i = 0; i < partitions.length; i++) {
       const partition = partitions[(i + this.#first) % partitions.length];
@@ -296,6 +297,14 @@ export class NodeWatch {
     this.#startReading(poll, toRead, gathered);
   }
 
+  /** Where nothing for it has come, it stands where the log ends: that is noted when somebody wants to know. */
+  #passResting(poll: Poll): void {
+    for (const partition of poll.partitions) {
+      const feed = this.#feeds.get(partition);
+      if (feed?.waiters.get(poll) === true) poll.passed(partition, feed.told);
+    }
+  }
+
   /** Takes what a partition's log has for a question, or lets the question wait there. @returns whether it must be read */
   #gather(poll: Poll, partition: number, gathered: Gathered): boolean {
     const feed = this.#feedOf(partition);
@@ -303,16 +312,16 @@ export class NodeWatch {
       gathered.refused.push(partition);
       return false;
     }
-    feed.waiters.add(poll);
-    poll.feeds.add(feed);
+    feed.waiters.set(poll, false);
     const { log, lineage } = feed;
     if (log === undefined) {
       gathered.more = true;
       return false;
     }
-    const position = poll.positions.get(partition);
+    const position = poll.position(partition);
     if (position === undefined) {
-      poll.positions.set(partition, { lineage, seq: log.last, upto: log.last });
+      poll.changed.set(partition, { lineage, seq: log.last, upto: log.last });
+      feed.waiters.set(poll, true);
       gathered.news = true;
       return false;
     }
@@ -331,7 +340,10 @@ export class NodeWatch {
     const told = log.since(seq, poll.matches, gathered.room, upto > seq);
     for (const entry of told.entries) gathered.entries.push(entry);
     if (told.seq < log.last) gathered.more = true;
-    poll.positions.set(partition, { lineage, seq: told.seq, upto: Math.max(told.seq, upto) });
+    else feed.waiters.set(poll, true);
+    if (told.seq !== seq) {
+      poll.changed.set(partition, { lineage, seq: told.seq, upto: Math.max(told.seq, upto) });
+    }
     return false;
   }
 
@@ -366,7 +378,7 @@ export class NodeWatch {
     for (const partition of partitions) {
       if (poll.ended || isFull(gathered.room) || clock.monotonicMs() > endMs) return;
       const feed = this.#feedOf(partition);
-      const position = poll.positions.get(partition);
+      const position = poll.position(partition);
       if (feed === undefined || position === undefined) {
         gathered.refused.push(partition);
         continue;
@@ -378,7 +390,7 @@ export class NodeWatch {
         if (page === "reset") gathered.reset = true;
         else if (page === "refused" || !stands) gathered.refused.push(partition);
         else {
-          poll.positions.set(partition, page.position);
+          poll.changed.set(partition, page.position);
           for (const entry of page.entries) {
             gathered.entries.push(entry);
             gathered.room.entries--;
@@ -398,11 +410,11 @@ export class NodeWatch {
 
   #finish(poll: Poll, gathered: Gathered): void {
     if (poll.ended) return;
+    this.#passResting(poll);
     this.#end(poll);
     const positions = new Map<number, WatchPosition>();
-    for (const [partition, position] of poll.positions) {
+    for (const [partition, position] of poll.changed) {
       const before = poll.request.positions.get(partition);
-      if (position === undefined) continue;
       if (before === undefined || !isSamePosition(before, position)) {
         positions.set(partition, position);
       }
@@ -415,8 +427,8 @@ export class NodeWatch {
 
   #end(poll: Poll): void {
     poll.ended = true;
-    poll.leave();
-    if (this.#polls.delete(poll)) this.#places -= poll.positions.size;
+    for (const partition of poll.partitions) this.#feeds.get(partition)?.waiters.delete(poll);
+    if (this.#polls.delete(poll)) this.#places -= poll.request.positions.size;
     this.#woken.delete(poll);
   }
 }

@@ -2,7 +2,8 @@
  * One watched partition at its primary: it keeps the newest committed writes, and wakes those that wait for some. It
  * is there only while somebody watches, so that others' writes cost nothing more. Pure.
  *
- * Invariants: it belongs to one primary of one lineage, and ends with it; who waits here stands at the log's end.
+ * Invariants: it belongs to one primary of one lineage, and ends with it; whoever rests here has been told everything up to
+ * `told` that it wants, so what nobody wants costs no more than the question whether it does.
  *
  * @module
  */
@@ -15,8 +16,8 @@ import { CommitLog } from "./commit_log.ts";
 /** A question that waits for something to tell. */
 export interface Waiter {
   readonly matches: WatchMatcher;
-  /** Nothing of the partition beyond `from`, up to `seq`, is for this one. */
-  passed(partition: number, from: number, seq: number): void;
+  /** It has all that it wants of the partition up to `seq`. Only of one that rests. */
+  passed(partition: number, seq: number): void;
   /** There is something. */
   wake(): void;
 }
@@ -42,7 +43,8 @@ export function lineageOf({ config }: Primary): number {
 export class PartitionFeed implements CommitObserver {
   readonly primary: Primary;
   readonly lineage: number;
-  readonly waiters = new Set<Waiter>();
+  /** Who waits here, and whether it rests: it had everything, and nothing for it has come since. */
+  readonly waiters = new Map<Waiter, boolean>();
   /** When somebody last asked. */
   askedMs: number;
   /** Undefined until the primary serves. */
@@ -69,6 +71,11 @@ export class PartitionFeed implements CommitObserver {
     this.begin();
   }
 
+  /** Up to where whoever rests has been told everything. */
+  get told(): number {
+    return this.#told;
+  }
+
   /** Whether it can tell what is committed. It begins to when the primary has served for the first time. Rule V3. */
   begin(): boolean {
     if (this.log !== undefined) return true;
@@ -92,10 +99,13 @@ export class PartitionFeed implements CommitObserver {
   advanced(): void {
     const { log } = this;
     if (log === undefined) return;
-    for (const waiter of this.waiters) {
-      if (log.has(this.#told, waiter.matches)) waiter.wake();
-      else waiter.passed(this.primary.partition, this.#told, log.last);
-    }
+    const keys = log.keysSince(this.#told);
+    this.waiters.forEach((rests, waiter) => {
+      if (!rests || !keys.some(waiter.matches)) return;
+      waiter.passed(this.primary.partition, this.#told);
+      this.waiters.set(waiter, false);
+      waiter.wake();
+    });
     this.#told = log.last;
     if (this.#commitments.length > 0) {
       const met = this.#commitments.filter(({ seq }) => seq <= log.last);
@@ -122,6 +132,9 @@ export class PartitionFeed implements CommitObserver {
   end(): void {
     if (this.primary.observer === this) this.primary.observer = undefined;
     this.giveUp();
-    for (const waiter of this.waiters) waiter.wake();
+    for (const [waiter, rests] of this.waiters) {
+      if (rests) waiter.passed(this.primary.partition, this.#told);
+      waiter.wake();
+    }
   }
 }

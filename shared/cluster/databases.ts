@@ -345,6 +345,10 @@ export interface DatabaseUsage {
     bytes: number,
     expiring: number,
   ])[];
+  /**
+   * How many keys of `default` expire; of a partition that has not been read through yet, those that expire next.
+   */
+  readonly defaultExpiring?: number;
 }
 
 /** What one database has. */

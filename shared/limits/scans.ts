@@ -106,8 +106,8 @@ export const WATCHES_PER_CONNECTION_MAX = 64;
 /** ... and of all clients of one process. */
 export const WATCHES_MAX = 16_384;
 /**
- * Places at which the watches of a process stand, one for each partition in which there may be keys of a watch: about 550
- * bytes each, so 300 MB. With 256 partitions these are 2,048 watches of prefixes, or WATCHES_MAX of keys.
+ * Places at which the watches of a process stand, one for each partition in which there may be keys of a watch: about 430
+ * bytes each, so 230 MB. With 256 partitions these are 2,048 watches of prefixes, or WATCHES_MAX of keys.
  */
 export const WATCH_PLACES_MAX = 524_288;
 /** Places that the questions of a node's own watches and of those of others are about. */

@@ -40,6 +40,11 @@ export const PEER_MESSAGES = {
     last: uint,
     /** Keys written beyond `commit`; absent if there are too many to list, which asks for everything. */
     unacknowledged: optional(texts),
+    /**
+     * A transfer of everything was not ended: `last_term`, `commit` and `unacknowledged` are about the keys up to this one,
+     * inclusive, and nothing is said of the others.
+     */
+    filled: optional(text),
   }),
   /** Opens the stream: live writes from `next` on follow in it. */
   resync_begin: message(1, "downstream", {
@@ -48,6 +53,8 @@ export const PEER_MESSAGES = {
     stream: uint,
     next: from1,
     full: flag,
+    /** What the follower has of the keys up to this one, inclusive, is kept: it said so itself (`filled`). */
+    after: optional(text),
   }),
   /**
    * A piece of the partition. With `full`, it holds everything between `after` (exclusive; absent: the
@@ -64,6 +71,10 @@ export const PEER_MESSAGES = {
     entries: array<WireEntry>(),
     /** Keys that the primary does not have. */
     absent: optional(texts),
+    /** With this piece the follower has, of all keys up to `upto`, every write up to this one, which is committed ... */
+    commit: optional(uint),
+    /** ... but for tombstones up to this one, which may have been dropped. */
+    watermark: optional(uint),
   }),
   resync_end: message(1, "downstream", {
     p: partition,

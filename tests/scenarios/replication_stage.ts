@@ -32,6 +32,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   "fail A": "A's disk refuses the oldest batch",
   "journal A [N]": "A's disk tells what was written, from its last N batches or from all",
   "flip A KEY": "a bit of the key's row on A's disk is flipped",
+  "pieces ROWS": "a piece of a transfer has at most so many entries from now on",
   "wait MS": "time passes",
   "show A": "what A holds, and where it stands",
 };
@@ -87,6 +88,8 @@ async function carryOut(world: ScenarioWorld, command: string): Promise<void> {
       return world.keepJournal(a, b === "" ? Infinity : Number(b));
     case "flip":
       return world.flip(a, b);
+    case "pieces":
+      return world.setPieceRows(Number(a));
     case "wait":
       return await world.wait(Number(a));
     case "show":

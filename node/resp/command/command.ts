@@ -9,6 +9,7 @@ import type { Entry } from "../../../shared/base/entry.ts";
 import type { KvError } from "../../../shared/base/errors.ts";
 import type { DatabaseInfo } from "../../../shared/cluster/databases.ts";
 import type { Database } from "../../../shared/database/database.ts";
+import type { DatabaseUsage } from "../../../shared/cluster/databases.ts";
 import type { Keyspace } from "../../../shared/database/keyspace.ts";
 import type { SlowLog } from "../../../shared/metrics/slow_log.ts";
 import type { Clock } from "../../../shared/platform/clock.ts";
@@ -270,6 +271,8 @@ export interface RespNode {
   /** Asks all other nodes that are up and can be reached. @param done gets their answers once, later */
   askOthers(message: object, timeoutMs: number, done: (replies: readonly Reply[]) => void): void;
   stats(): Record<string, unknown>;
+  /** What databases have in the partitions that it is primary of. */
+  databaseUsage(): DatabaseUsage;
   /** What `/metrics` says. */
   metrics(): MetricSet;
 }

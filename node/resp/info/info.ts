@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
+import { type DatabaseUsage, DEFAULT_DATABASE } from "../../../shared/cluster/databases.ts";
+import { ASK_USAGE } from "../../../shared/database/database_usages.ts";
 import { indexOfDatabase } from "../command/database_index.ts";
 import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
 import type { MetricSet } from "../../../shared/metrics/metric_set.ts";
@@ -16,6 +17,15 @@ import { VERSION } from "../../../shared/base/version.ts";
 
 /** How long counting the keys may take; after that it is left out. */
 const COUNT_TIMEOUT_MS = 2_000;
+
+/** What the section `keyspace` says of a database. */
+interface KeyspaceFacts {
+  readonly keys: number;
+  readonly expires: number;
+}
+
+/** By the database's number in the Redis protocol. */
+type Keyspaces = ReadonlyMap<number, KeyspaceFacts>;
 
 type Facts = Readonly<Record<string, string | number>>;
 
@@ -44,7 +54,7 @@ export function writeInfo(asked: readonly string[], call: Call, done: () => void
   const wanted = SECTIONS.filter((name) =>
     all || asked.includes(name) || (most && !LONG.has(name))
   );
-  const answer = (keys: ReadonlyMap<number, number> | undefined) => {
+  const answer = (keys: Keyspaces | undefined) => {
     const metrics = call.server.node.metrics();
     const facts = (name: string) => factsOf(name, call, { keys, metrics });
     const text = wanted.map((name) => sectionText(name, facts(name))).join("\r\n");
@@ -55,7 +65,7 @@ export function writeInfo(asked: readonly string[], call: Call, done: () => void
     answer(undefined);
     return;
   }
-  countEach(call, (keys) => answer(keys));
+  countEach(call, (keys) => askExpiring(call, keys, answer));
 }
 
 /** Counts the keys of each database that has a number, one after the other. */
@@ -80,6 +90,33 @@ function countEach(call: Call, done: (keys: ReadonlyMap<number, number>) => void
 }
 
 const TITLES: Readonly<Record<string, string>> = { kv: "kv", cpu: "CPU" };
+/** Adds how many of the keys expire, as far as the nodes know that answer in time. */
+function askExpiring(
+  { session, server: { node } }: Call,
+  keys: ReadonlyMap<number, number>,
+  done: (keyspaces: Keyspaces) => void,
+): void {
+  const list = session.database.map()?.databases?.list ?? [];
+  const indexes = new Map(list.map(({ name, number }) => [number, indexOfDatabase(name)]));
+  node.askOthers(ASK_USAGE, COUNT_TIMEOUT_MS, (replies) => {
+    const usages = [node.databaseUsage()];
+    for (const reply of replies) {
+      if (reply.req_type === "result") usages.push(reply.result as DatabaseUsage);
+    }
+    const expiring = new Map<number | undefined, number>();
+    const add = (index: number | undefined, more: number) =>
+      expiring.set(index, (expiring.get(index) ?? 0) + more);
+    for (const { databases, defaultExpiring = 0 } of usages) {
+      add(0, defaultExpiring);
+      for (const [number, , , more] of databases) add(indexes.get(number), more);
+    }
+    const facts = [...keys].map(([index, count]) =>
+      // What has expired and is not deleted yet is no key any more, but is among those that expire.
+      [index, { keys: count, expires: Math.min(count, expiring.get(index) ?? 0) }] as const
+    );
+    done(new Map(facts));
+  });
+}
 
 function sectionText(name: string, facts: Facts): string {
   const title = TITLES[name] ?? name.charAt(0).toUpperCase() + name.slice(1);
@@ -91,7 +128,7 @@ function factsOf(
   section: string,
   call: Call,
   { keys, metrics }: {
-    readonly keys: ReadonlyMap<number, number> | undefined;
+    readonly keys: Keyspaces | undefined;
     readonly metrics: MetricSet;
   },
 ): Facts {
@@ -146,8 +183,11 @@ function factsOf(
       return { cluster_enabled: 1 };
     case "keyspace":
       return Object.fromEntries(
-        [...keys ?? []].filter(([, count]) => count > 0)
-          .map(([index, count]) => [`db${index}`, `keys=${count},expires=0,avg_ttl=0`]),
+        [...keys ?? []].filter(([, facts]) => facts.keys > 0)
+          .map(([index, { keys, expires }]) => [
+            `db${index}`,
+            `keys=${keys},expires=${expires},avg_ttl=0`,
+          ]),
       );
     default:
       return ownFacts(call);

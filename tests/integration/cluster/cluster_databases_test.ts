@@ -128,6 +128,12 @@ Deno.test("cluster: a quota counts what all nodes have, and refuses only what gr
       cluster.ask(index, { database: "small", ...request }, 30_000);
     assertEquals((await ask({ req_type: "put", key: "new", value: "v" })).code, "quota_exceeded");
     assertEquals((await ask({ req_type: "put", key: `${index}-0`, value: "w" })).req_type, "ack");
+    // Nor is a transaction refused whose keys are on all nodes and are there already.
+    const puts = Array.from({ length: 10 }, (_, i) => (
+      { req_type: "put", key: `${index}-${i}`, value: "w" }
+    ));
+    const all = { req_type: "transaction", key: `${index}-0`, requests: puts };
+    assertEquals((await ask(all)).req_type, "result");
   }
   // What leaves one database is new in the other, whichever partition leads the transaction.
   await kv.createDatabase("5", { maxKeys: 1 });

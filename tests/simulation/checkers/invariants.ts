@@ -225,7 +225,13 @@ export class Invariants {
       if (state !== last.state) this.#onState(host, partition, last, state, replica);
       if (replica !== undefined) {
         if (replica.config !== last.config) this.#onConfig(host, partition, last, replica);
-        const { term, commitSeq, watermark } = replica.store.state;
+        const { term, commitSeq, watermark, filled } = replica.store.state;
+        if (filled !== undefined && (state === "level" || replica.primary !== undefined)) {
+          throw new Violation(
+            `${host.name} is level, and says that it is filled in part`,
+            partition,
+          );
+        }
         if (term < last.term || commitSeq < last.commitSeq) {
           this.#onLess(host, partition, last, replica);
         }
@@ -262,6 +268,10 @@ export class Invariants {
     }
     last.damaged = damaged;
     if (state !== "none") coverage.hit(`replica: ${state}` as Happening);
+    // A transfer that begins anew has forgotten this.
+    if (state === "resyncing" && replica?.store.state.filled !== undefined) {
+      coverage.hit("replica: a transfer goes on");
+    }
     if (trace.recording) {
       const stored = replica?.store.state;
       trace.add(

@@ -309,6 +309,35 @@ export const STORMS = {
     },
     atomic: { pauseMsMax: 8_000 },
   },
+  /** Replicas are sent everything in many small pieces, and links break and nodes die in between, while much is deleted. */
+  transfers: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, reset: 120, kill: 10, cut: 6 },
+      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
+      outageMsMax: 6_000,
+    },
+    stormMs: 60_000,
+    shape: {
+      partitions: 2,
+      replicationFactor: 2,
+      minInSync: 1,
+      repairDelayMs: 500,
+      memory: false,
+      expectNodes: 1,
+      tombstoneKeepMs: 1_000,
+      resyncRowsMax: 2,
+      recentWritesMax: 4,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 240,
+      pauseMsMax: 60,
+      weakPercent: 0,
+      weights: { read: 10, exists: 5, write: 10, create: 40, update: 0, delete: 35 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+  },
   /**
    * Nodes and their links fail all the time, and what one replica alone has taken is to be given up; few keys
    * are written so often that the next write would hide one that was forgotten.

@@ -84,7 +84,10 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
   {
     name: "quotas: what a transaction takes out of one database is room in the other",
     file: "node/server/database_quotas.ts",
-    edits: [["    if (databaseNumberOf(step.key) !== number) continue;\n", "    void number;\n"]],
+    edits: [[
+      "databaseNumberOf(key) !== number || changesNoLength",
+      "number < 0 || changesNoLength",
+    ]],
     seedsMax: 1,
     test: "tests/unit/node/server/database_quotas_test.ts",
   },
@@ -92,6 +95,30 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     name: "quotas: the room that the others were seen to leave is never used up",
     file: "node/server/database_quotas.ts",
     edits: [["own[what] + growth[what] - then[what] <=", "growth[what] <="]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_quotas_test.ts",
+  },
+  {
+    name: "quotas: a key that comes from another database is judged by the quota of that one alone",
+    file: "node/server/database_quotas.ts",
+    edits: [[
+      "for (const { key } of stepsOf(request)) {\n    const database",
+      "for (const { key } of stepsOf(request).slice(0, 1)) {\n    const database",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_quotas_test.ts",
+  },
+  {
+    name: "quotas: the keys of other nodes count as new ones",
+    file: "node/server/quota_gate.ts",
+    edits: [["if (foreign.size === 0) return", "if (foreign.size >= 0) return"]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/quota_gate_test.ts",
+  },
+  {
+    name: "quotas: what a transaction writes twice counts twice",
+    file: "node/server/database_quotas.ts",
+    edits: [["lengths.has(key) ? lengths.get(key) : lengthOf(key)", "lengthOf(key)"]],
     seedsMax: 1,
     test: "tests/unit/node/server/database_quotas_test.ts",
   },

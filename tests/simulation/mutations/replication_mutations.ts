@@ -81,9 +81,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "resync is skipped",
     file: "node/replication/resync.ts",
     edits: [[
-      "    if (this.full) {\n",
-      "    if (this.full || !this.full) {\n      this.#to.onAllSent(this);\n      return;\n    }\n" +
-      "    if (this.full) {\n",
+      "    if (full && filled === undefined) theRest();\n",
+      "    if (full || !full) return allSent();\n    if (full && filled === undefined) theRest();\n",
     ]],
     seedsMax: 10,
   },
@@ -123,12 +122,84 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
   {
     name: "a replica that lacks dropped tombstones is sent a difference",
     file: "node/replication/follower_stream.ts",
-    edits: [["const tombstoneGone = info.commit < watermark", "const tombstoneGone = false"], [
-      "followerCommitSeq < watermark",
-      "followerCommitSeq < -watermark",
+    edits: [[
+      "return commitSeq < this.#owner.store.state.watermark;",
+      "return commitSeq < -this.#owner.store.state.watermark;",
     ]],
     seedsMax: 40,
     storm: "deletes",
+  },
+  {
+    name: "W12: what is filled counts as committed, up to the last write that came",
+    file: "node/replication/follower.ts",
+    edits: [["Math.min(commit, stream.nextSeq - 1)", "Math.max(commit, stream.nextSeq - 1)"]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_test.ts",
+  },
+  {
+    name: "W12: a transfer goes on without what has changed in the part that is filled",
+    file: "node/replication/resync.ts",
+    edits: [[
+      "else this.#sendDifference(info, full ? theRest : allSent);",
+      "else if (full) theRest();\n    else this.#sendDifference(info, allSent);",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/resync_test.ts",
+  },
+  {
+    name: "W12: a transfer that goes on forgets what was deleted in the part that is filled",
+    file: "node/replication/resync.ts",
+    edits: [[
+      "entries: chunk.entries.map(toWireEntry)",
+      "entries: chunk.entries.filter((e) => full || (e.flags & 1) === 0).map(toWireEntry)",
+    ], [
+      "const { partition, term, stream, ports } = this.#of;",
+      "const full = this.filled === undefined;\n    const { partition, term, stream, ports } = this.#of;",
+    ]],
+    seedsMax: 1,
+    test: "tests/regression/broken_transfer_begins_anew_test.ts",
+  },
+  {
+    name: "W12: a replica goes on filling although its data is of before a primary was forced",
+    file: "node/replication/follower_stream.ts",
+    edits: [[
+      "info.last_term < (config.forcedTerm ?? 0)",
+      "info.filled === undefined && info.last_term < (config.forcedTerm ?? 0)",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_stream_test.ts",
+  },
+  {
+    name: "W12: a part counts as filled before what is not in the piece is gone",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "        stream.working = false;\n        this.#chunkTaken(stream, chunk);",
+      "        stream.working = false;\n        this.#chunkTaken(stream, { ...chunk, upto: undefined });",
+    ], [
+      "    stream.working = true;\n    const sweep",
+      "    this.#chunkTaken(stream, chunk);\n    stream.chunksDone--;\n" +
+      "    stream.working = true;\n    const sweep",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_test.ts",
+  },
+  {
+    name:
+      "W12: what an earlier primary had dropped is forgotten when another one ends the transfer",
+    file: "node/replication/follower.ts",
+    edits: [["Math.max(this.#store.state.watermark, watermark)", "this.#store.state.watermark"]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_test.ts",
+  },
+  {
+    name: "W12: a replica that is level says that it is filled in part",
+    file: "node/replication/follower.ts",
+    edits: [[
+      "      watermark: Math.max(watermark, end.watermark),\n      filled: undefined,\n",
+      "      watermark: Math.max(watermark, end.watermark),\n",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/replication/follower_test.ts",
   },
   {
     name: "resync leaves unacknowledged keys as they are",

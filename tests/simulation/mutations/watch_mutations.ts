@@ -82,17 +82,27 @@ export const WATCH_MUTATIONS: readonly Mutation[] = [
   {
     name: "watch V1: a watcher that is woken is moved past what woke it",
     file: "node/watch/partition_feed.ts",
-    edits: [["      else waiter.passed(", "      waiter.passed("]],
+    edits: [[
+      "waiter.passed(this.primary.partition, this.#told);\n      this.waiters.set",
+      "waiter.passed(this.primary.partition, log.last);\n      this.waiters.set",
+    ]],
     seedsMax: 10,
   },
   {
     name: "watch V1: a watcher that waits is not moved along, and not told of it either",
     file: "node/watch/partition_feed.ts",
     edits: [[
-      "if (log.has(this.#told, waiter.matches)) waiter.wake();",
-      "if (false) waiter.wake();",
+      "if (!rests || !keys.some(waiter.matches)) return;",
+      "if (rests || !rests) return;",
     ]],
     seedsMax: 10,
+  },
+  {
+    name: "watch V1: a watcher that was woken counts as one that has everything",
+    file: "node/watch/partition_feed.ts",
+    edits: [["      this.waiters.set(waiter, false);\n", ""]],
+    seedsMax: 1,
+    test: NODE_TEST,
   },
   {
     name: "watch V1: what an old primary says counts after its partition has moved",

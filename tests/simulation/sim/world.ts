@@ -105,6 +105,8 @@ export interface ClusterShape {
   readonly clientSessionsMax?: number | undefined;
   /** How many of a partition's latest writes a primary remembers. Absent: as many as in production. */
   readonly recentWritesMax?: number | undefined;
+  /** How many entries a piece of a transfer has. Absent: as many as in production. */
+  readonly resyncRowsMax?: number | undefined;
   /** Each start of the coordinator takes the next, and after the last one the first. */
   readonly leases: readonly LeaseTimes[];
   /** Clients log in, members show certificates, and somebody tries to get through. */
@@ -766,6 +768,7 @@ export class World {
       tombstoneKeepMs: this.shape.tombstoneKeepMs,
       clientSessionsMax: this.shape.clientSessionsMax,
       recentWritesMax: this.shape.recentWritesMax,
+      resyncRowsMax: this.shape.resyncRowsMax,
       weight: 1,
       secured: this.security === undefined ? undefined : this.#secureNode(process, of),
       cluster: {

@@ -1,6 +1,6 @@
 /**
  * A client that makes and drops databases during a storm, and writes and reads in two of them: one whose keys are spread, one
- * whose keys lie together. Some of its values expire, some databases have a quota, and each database has somebody who
+ * whose keys lie together. Keys pass from one to the other, as with MOVE and COPY of the Redis protocol. Some of its values expire, some databases have a quota, and each database has somebody who
  * watches it. It judges what it sees itself, since nobody else uses these databases.
  *
  * Deterministic: what it does depends on its `Random`, its client's clock and the answers only.
@@ -8,11 +8,12 @@
  * @module
  */
 import type { KvClient } from "../../../client/mod.ts";
-import { type ErrorCode, KvError } from "../../../shared/base/errors.ts";
+import { type ErrorCode, isErrorCode, KvError } from "../../../shared/base/errors.ts";
 import { type DatabaseInfo, keyPrefixOf } from "../../../shared/cluster/databases.ts";
 import { DATABASE_WAIT_MS } from "../../../shared/limits/cluster.ts";
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 import type { DatabaseDirectory } from "../../../node/server/database_directory.ts";
+import type { Message, Reply } from "../../../shared/wire/messages.ts";
 import type { Watcher } from "./watcher.ts";
 import type { WorkloadClient } from "./workload.ts";
 
@@ -86,12 +87,19 @@ class Used {
   }
 }
 
+/** What it needs of a node. */
+export interface DatabaseNode {
+  readonly directory: DatabaseDirectory;
+  /** Carries out a request whose keys are as they are stored. */
+  execute(request: Message<"transaction">, timeoutMs: number, done: (reply: Reply) => void): void;
+}
+
 /** What it needs. */
 export interface DatabaseWorkloadDeps {
   readonly random: Random;
   readonly client: WorkloadClient;
-  /** Of some node that runs. */
-  directory(): DatabaseDirectory | undefined;
+  /** Some node that runs. */
+  node(): DatabaseNode | undefined;
   /** Begins to watch all rows that begin so. */
   watcher(prefix: string): Watcher;
 }
@@ -109,7 +117,7 @@ export class DatabaseWorkload {
   /** What was wrong, the first time. */
   wrong: string | undefined;
   /** How many steps of each kind have succeeded. */
-  readonly done = { made: 0, dropped: 0, written: 0, read: 0, refused: 0 };
+  readonly done = { made: 0, dropped: 0, written: 0, read: 0, refused: 0, passed: 0 };
   /** Of all databases that were made. */
   readonly #watched: Watched[] = [];
 
@@ -182,6 +190,7 @@ export class DatabaseWorkload {
             }
             if (code === "quota_exceeded" && count >= QUOTA_KEYS) {
               this.done.refused++;
+              await this.#moveInto(used);
               break;
             }
             if (clock.monotonicMs() >= untilMs) return `${used.name}: ${count} keys, ${code}`;
@@ -241,7 +250,8 @@ export class DatabaseWorkload {
     try {
       const what = randomBelow(random, 10);
       if (what < 4) await this.#write(used, key);
-      else if (what < 6) await this.#writeTwo(used, key);
+      else if (what < 5) await this.#writeTwo(used, key);
+      else if (what < 6) await this.#pass(used, key, randomBelow(random, 2) === 0);
       else if (what < 8) await this.#read(used, key);
       else await this.#list(used);
     } catch (error) {
@@ -286,7 +296,7 @@ export class DatabaseWorkload {
     ) => void,
   ): Promise<DatabaseInfo | KvError | undefined> {
     const { client } = this.#deps;
-    const directory = this.#deps.directory();
+    const directory = this.#deps.node()?.directory;
     return new Promise((resolve) => {
       if (directory === undefined) return resolve(undefined);
       const timer = client.clock.setTimer(ANSWER_MS_MAX, () => resolve(undefined));
@@ -342,14 +352,71 @@ export class DatabaseWorkload {
       isKnown = false;
     }
     const gone = expires ? [undefined] : [];
-    for (const [key, value] of writes) {
-      const { values, unsure } = possibleOf(used, key);
-      used.keys.set(
-        key,
-        isKnown && !unsure
-          ? { values: new Set([value, ...gone]), unsure: false }
-          : { values: new Set([...values, value, ...gone]), unsure: true },
+    for (const [key, value] of writes) note(used, key, [value, ...gone], isKnown);
+  }
+
+  /**
+   * A key of one database becomes one of the other, if that has none of this name: one transaction.
+   *
+   * @returns why nothing was done, `unknown` if nobody knows, or undefined
+   */
+  async #pass(from: Used, key: string, keep: boolean): Promise<ErrorCode | "unknown" | undefined> {
+    const to = this.#used.find((other) => other !== from);
+    const [source, target] = [from.stored(key), to?.stored(key) ?? ""];
+    if (to === undefined || to.number === undefined) return "no_database";
+    const found = await this.#clientOf(from).getEntry(key, { timeoutMs: TIMEOUT_MS });
+    if (found === undefined) return "not_found";
+    const value = new TextDecoder().decode(found.value);
+    const put = { req_type: "put", key: target, value } as const;
+    const reply = await this.#executed({
+      req_type: "transaction",
+      key: source,
+      checks: [[source, found.version], [target, 0]],
+      requests: keep ? [put] : [{ req_type: "delete", key: source }, put],
+      timeout_ms: TIMEOUT_MS,
+    });
+    if (reply?.req_type === "error") {
+      const { code } = reply;
+      if (!isErrorCode(code)) throw new Error(`${code} is no code`);
+      if (!UNKNOWN.has(code)) return code;
+    }
+    const isKnown = reply !== undefined && reply.req_type !== "error";
+    note(to, key, [value], isKnown);
+    if (!keep) note(from, key, [undefined], isKnown);
+    if (!isKnown) return "unknown";
+    this.done.passed++;
+    return undefined;
+  }
+
+  /** The answer to a request by way of some node; undefined if the node has died. */
+  #executed(request: Message<"transaction">): Promise<Reply | undefined> {
+    const node = this.#deps.node();
+    return new Promise((resolve) => {
+      if (node === undefined) {
+        return resolve({ req_type: "error", code: "unavailable", message: "no node runs" });
+      }
+      const { clock } = this.#deps.client;
+      const timer = clock.setTimer(TIMEOUT_MS + ANSWER_MS_MAX, () => resolve(undefined));
+      node.execute(request, TIMEOUT_MS, (reply) => {
+        timer.cancel();
+        resolve(reply);
+      });
+    });
+  }
+
+  /** A key that moves into a full database is refused, as any other new key is. */
+  async #moveInto(full: Used): Promise<void> {
+    const other = this.#used.find((used) => used !== full);
+    if (other === undefined || other.number === undefined) return;
+    for (let i = 0; i < KEYS; i++) {
+      const key = `k${i}`;
+      const [here, there] = await Promise.all(
+        [full, other].map((used) => this.#clientOf(used).get(key, { timeoutMs: TIMEOUT_MS })),
       );
+      if (here !== undefined || there === undefined) continue;
+      const why = await this.#pass(other, key, false);
+      if (why === undefined) this.#fail(`a key was moved into ${full.name}, which is full`);
+      return;
     }
   }
 
@@ -387,6 +454,22 @@ export class DatabaseWorkload {
   #fail(what: string): void {
     this.wrong ??= `databases: ${what}`;
   }
+}
+
+/** What is known after a write. @param values what the key may hold if it has happened */
+function note(
+  used: Used,
+  key: string,
+  values: readonly (string | undefined)[],
+  isKnown: boolean,
+): void {
+  const before = possibleOf(used, key);
+  used.keys.set(
+    key,
+    isKnown && !before.unsure
+      ? { values: new Set(values), unsure: false }
+      : { values: new Set([...before.values, ...values]), unsure: true },
+  );
 }
 
 function possibleOf({ keys }: Used, key: string): Possible {

@@ -90,7 +90,11 @@ export class RespBench {
         address: () => ({ host: "node", port: 8081 }),
         clientsMax: () => this.admission.clientsMax,
         isReachable: () => true,
-        askOthers: (_message, _timeoutMs, done) => this.clock.defer(() => done([])),
+        askOthers: (message, _timeoutMs, done) => {
+          const usage = { known: true, databases: [[1, 1, 10, 0]], defaultExpiring: 1 };
+          const asks = (message as { req_type?: string }).req_type === "database_usage";
+          this.clock.defer(() => done(asks ? [{ req_type: "result", result: usage }] : []));
+        },
         stats: () => ({ node: "n1" }),
         metrics: () => {
           const set = new MetricSet();
@@ -100,6 +104,7 @@ export class RespBench {
           set.set("kv_heap_bytes", 2_000_000, "used");
           return set;
         },
+        databaseUsage: () => ({ known: true, databases: [[1, 1, 10, 1]], defaultExpiring: 2 }),
       },
     });
   }

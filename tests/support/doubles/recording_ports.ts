@@ -8,6 +8,7 @@ import { TransactionCounts } from "../../../node/transactions/transaction_counts
 import type { PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import type { Entry } from "../../../shared/base/entry.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
+import { RESYNC_CHUNK_ROWS } from "../../../shared/limits/replication.ts";
 import type {} from "../../../shared/platform/logger.ts";
 import { NO_LOG } from "./no_log.ts";
 import { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
@@ -61,6 +62,7 @@ export class RecordingNode {
       log: NO_LOG,
       inFlight: new ByteBudget(1 << 20),
       minInSync: 1,
+      resyncRowsMax: RESYNC_CHUNK_ROWS,
       retries,
       transfers: new TransferPacer(clock),
       releases: new WorkScheduler(clock),

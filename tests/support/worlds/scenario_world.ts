@@ -13,6 +13,7 @@ import { TransactionCounts } from "../../../node/transactions/transaction_counts
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
 import { KvError } from "../../../shared/base/errors.ts";
+import { RESYNC_CHUNK_ROWS } from "../../../shared/limits/replication.ts";
 import type { NodeId, PartitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import type {} from "../../../shared/platform/logger.ts";
 import { NO_LOG } from "../doubles/no_log.ts";
@@ -128,6 +129,7 @@ export class ScenarioWorld {
   #minInSync = 1;
   #replicas = Infinity;
   #clientSessionsMax = 64;
+  #resyncRowsMax = RESYNC_CHUNK_ROWS;
   #config: PartitionConfig | undefined;
 
   /** What has happened since this was last asked. */
@@ -195,6 +197,11 @@ export class ScenarioWorld {
     if (this.#config === undefined) throw new Error("there is no configuration yet");
     this.#process(id).replica.vouch(this.#config, this.#epoch);
     await this.#settle();
+  }
+
+  /** From now on a piece of a transfer has so many entries. */
+  setPieceRows(rows: number): void {
+    this.#resyncRowsMax = rows;
   }
 
   /** A client's request at a node. */
@@ -384,11 +391,15 @@ export class ScenarioWorld {
       if (link !== undefined) this.#send(id, node, { message, link });
     };
     const minInSync = () => this.#minInSync;
+    const resyncRowsMax = () => this.#resyncRowsMax;
     const outbox = new ReportOutbox((report) => this.#say(`${id} reports ${reportText(report)}`));
     return {
       self: id,
       log: NO_LOG,
       recentWritesMax: 16,
+      get resyncRowsMax() {
+        return resyncRowsMax();
+      },
       inFlight: new ByteBudget(1 << 20),
       partitionCount: () => 1,
       clientSessionsMax: () => this.#clientSessionsMax,
@@ -412,7 +423,11 @@ export class ScenarioWorld {
       confirmReads: (partition) => confirmations.want(partition),
       expired: () => {},
       resynced: (node, entries, source) => {
-        const how = source === "everything" ? "everything, " : "";
+        const how = source === "everything"
+          ? "everything, "
+          : source === "rest"
+          ? "the rest, "
+          : "";
         const by = source === "journal" ? ", as the journal tells" : "";
         this.#say(`${id}: ${node} is level, sent ${how}${entries}${by}`);
       },
@@ -626,11 +641,12 @@ function changesText(changes: readonly StorageChange[]): string {
       return [entryText(decodeRecord(key, value))];
     }
     if (value === undefined) return ["no state"];
-    const { state: { term, commitSeq, lastSeq, watermark, damaged }, clearing } = decodeState(
-      key,
-      value,
-    );
-    const flags = `${damaged ? ", damaged" : ""}${clearing ? ", clearing" : ""}`;
+    const { state, clearing } = decodeState(key, value);
+    const { term, commitSeq, lastSeq, watermark, damaged, filled } = state;
+    const upto = filled === undefined
+      ? ""
+      : `, filled up to ${filled.upto} as of ${filled.commitSeq} in term ${filled.term}`;
+    const flags = `${damaged ? ", damaged" : ""}${clearing ? ", clearing" : ""}${upto}`;
     const dropped = watermark > 0 ? `, watermark ${watermark}` : "";
     return [`(term ${term}, commit ${commitSeq}, last ${lastSeq}${dropped}${flags})`];
   });

@@ -36,6 +36,7 @@ function setUp({ kept }: { kept?: PartitionConfig } = {}) {
     ports: {
       ...node.ports,
       recentWritesMax: 16,
+      resyncRowsMax: 250,
       replicas: () => 1,
       notPrimary: () => ({ req_type: "error", code: "not_primary", message: "" }),
     },

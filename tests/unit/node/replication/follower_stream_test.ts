@@ -3,11 +3,11 @@ import type { Message } from "../../../../shared/wire/messages.ts";
 import { FollowerStream, type StreamOwner } from "../../../../node/replication/follower_stream.ts";
 import { configOf, RecordingNode } from "../../../support/doubles/recording_ports.ts";
 
-function setUp() {
+function setUp(forcedTerm?: number) {
   const node = new RecordingNode();
   const owner: StreamOwner = {
     partition: 0,
-    config: configOf(["n1", "n2"]),
+    config: { ...configOf(["n1", "n2"]), ...(forcedTerm === undefined ? {} : { forcedTerm }) },
     epoch: 1,
     store: node.store,
     recent: node.recent,
@@ -65,6 +65,36 @@ Deno.test("FollowerStream.onInfo: sends everything if the difference cannot be t
     stream.onInfo(message);
     const begin = node.sent.find(({ req_type }) => req_type === "resync_begin");
     assertEquals((begin as Message<"resync_begin">).full, full, what);
+  }
+});
+
+Deno.test("FollowerStream.onInfo: goes on after what is filled, unless the difference up to there cannot be told", () => {
+  const table: [
+    what: string,
+    info: Partial<Message<"resync_info">>,
+    after: string | undefined,
+    forcedTerm?: number,
+  ][] = [
+    ["filled as of a commit seq that counts", {}, "k2"],
+    ["a tombstone may be gone", { commit: 2 }, undefined],
+    ["beyond what the primary has", { commit: 6 }, undefined],
+    ["does not know what to doubt", { unacknowledged: undefined }, undefined],
+    ["filled before a primary was forced", {}, undefined, 2],
+    ["filled since a primary was forced", { last_term: 2 }, "k2", 2],
+  ];
+  for (const [what, given, after, forcedTerm] of table) {
+    const { node, stream, info } = setUp(forcedTerm);
+    for (let seq = 1; seq <= 5; seq++) node.write(`k${seq}`, seq);
+    node.recent.reset(5);
+    node.store.setState({ commitSeq: 5, watermark: 3 });
+    // That a difference was found was before it was filled.
+    stream.startOver();
+    const message = info({ filled: "k2", ...given });
+    if ("unacknowledged" in given) delete message.unacknowledged;
+    stream.onInfo(message);
+    const begin = node.sent.find(({ req_type }) => req_type === "resync_begin");
+    const { full, after: kept } = begin as Message<"resync_begin">;
+    assertEquals([full, kept], [true, after], what);
   }
 });
 

@@ -145,3 +145,62 @@ Deno.test("Follower: a clear in the middle of a resync leaves a list of recent w
   assertEquals([follower.damaged, lastSeq, node.recent.lastSeq], [false, 0, 0]);
   assertEquals([follower.isWhole, node.recent.since(0)?.size], [true, 0]);
 });
+
+Deno.test("Follower: of a transfer that breaks it says what is filled, as its disk does, and of nothing else", async () => {
+  const { node, follower, primary, append, end } = setUp();
+  const chunk = (upto: string | undefined, seqs: Record<string, number>, more = {}) =>
+    follower.onResyncWork({
+      req_type: "resync_chunk",
+      ...{ p: 0, term: 1, stream: 1, seq: 9, full: true },
+      ...(upto === undefined ? {} : { upto, commit: 7, watermark: 4 }),
+      entries: Object.entries(seqs).map(([key, seq]) => toWireEntry(entry(key, seq))),
+      ...more,
+    }, primary);
+  const ask = async (stream: number) => {
+    follower.onQuery(stream, 1, false, primary);
+    await node.settle();
+    return node.sent.at(-1) as Message<"resync_info">;
+  };
+  const beginAt = (stream: number, after?: string) =>
+    follower.onBegin({
+      req_type: "resync_begin",
+      ...{ p: 0, term: 1, stream, next: 10, full: true },
+      ...(after === undefined ? {} : { after }),
+    }, primary);
+  // It has something of before, of which nothing may be left in the filled part.
+  node.write("b", 3);
+  node.write("x", 4);
+  await node.settle();
+  await ask(1);
+  beginAt(1);
+  chunk("c", { a: 8, c: 1 });
+  assertEquals(node.store.state.filled, undefined, "not before what is here and not in it is gone");
+  await node.settle();
+  assertEquals([node.store.get("b"), node.store.state.filled], [
+    undefined,
+    { upto: "c", commitSeq: 7, term: 1 },
+  ]);
+  // What the primary has dropped was not sent: whoever sends the rest, the replica lacks it.
+  assertEquals(node.store.state.watermark, 4);
+  append("d", 10, 9);
+  append("a", 11, 9);
+  follower.onUpstreamClosed(primary);
+  const info = await ask(2);
+  assertEquals([info.last_term, info.commit, info.filled, info.unacknowledged], [1, 7, "c", ["a"]]);
+  beginAt(2, "c");
+  assertEquals(node.store.state.filled?.upto, "c", "goes on");
+  follower.onUpstreamClosed(primary);
+  await ask(3);
+  beginAt(3);
+  assertEquals(node.store.state.filled, undefined, "begins anew");
+  follower.onUpstreamClosed(primary);
+  follower.onQuery(1, 1, false, primary);
+  beginAt(1);
+  chunk("m", { a: 11 }, { commit: 99 });
+  await node.settle();
+  assertEquals(node.store.state.filled, { upto: "m", commitSeq: 9, term: 1 }, "what came at most");
+  chunk(undefined, { x: 4 });
+  end(9, 9);
+  await node.settle();
+  assertEquals([follower.state, node.store.state.filled], ["level", undefined]);
+});

@@ -5,7 +5,16 @@ import { Resync, type ResyncStream } from "../../../../node/replication/resync.t
 import { RecordingNode } from "../../../support/doubles/recording_ports.ts";
 
 /** A resync from a store with some writes, of which few are remembered. */
-function setUp({ writes = 3, full = false, mustAck = true, empty = false } = {}) {
+function setUp(
+  { writes = 3, full = false, mustAck = true, empty = false, filled, commit = 0 }: {
+    writes?: number;
+    full?: boolean;
+    mustAck?: boolean;
+    empty?: boolean;
+    filled?: string;
+    commit?: number;
+  } = {},
+) {
   const node = new RecordingNode();
   for (let seq = 1; seq <= writes; seq++) node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
   node.recent.reset(writes);
@@ -17,6 +26,8 @@ function setUp({ writes = 3, full = false, mustAck = true, empty = false } = {})
     send: (message) => node.ports.downstream.send("n2", message),
     onWork: () => {},
     onAllSent: () => void node.lines.push("all sent"),
+    lacksTombstone: (seq) => seq < node.store.state.watermark,
+    onTombstoneMissed: () => void node.lines.push("a tombstone missed"),
     onReadFailed: (error) => void node.lines.push(`failed: ${error}`),
     onDamageFound: () => void node.lines.push("damage"),
   };
@@ -24,7 +35,11 @@ function setUp({ writes = 3, full = false, mustAck = true, empty = false } = {})
   const resync = new Resync(
     stream,
     { partition: 0, term: () => 1, stream: 1, store, recent, ports },
-    { full, followerCommitSeq: full || empty ? undefined : 0 },
+    {
+      full,
+      filled,
+      followerCommitSeq: empty || full && filled === undefined ? undefined : commit,
+    },
   );
   const begin = (info: { commit: number; unacknowledged?: readonly string[] }) =>
     resync.begin({
@@ -114,7 +129,7 @@ Deno.test("Resync: a journal that does not reach back leads to reading through t
   }
   begin({ commit: 2 });
   await node.settle();
-  assertEquals([chunks().flatMap(({ entries }) => entries).length, resync.knowsKeys], [28, false]);
+  assertEquals([chunks().flatMap(({ entries }) => entries).length, resync.source], [28, "data"]);
 });
 
 Deno.test("Resync: a replica that has nothing gets all of it, whatever tombstones are gone and wherever the journal ends", async () => {
@@ -170,4 +185,62 @@ Deno.test("Resync: nothing is sent once the stream is another one", async () => 
   stream.running = false;
   await node.settle();
   assertEquals([chunks(), node.takeLines()], [[], []]);
+});
+
+Deno.test("Resync: of a part that is filled the difference is sent, then everything of the rest, and each piece of it says how far it goes", async () => {
+  for (const remembered of [true, false]) {
+    const { node, begin, chunks, resync } = setUp({
+      writes: 2 * RESYNC_CHUNK_ROWS,
+      full: true,
+      filled: "k0003",
+      commit: 2 * RESYNC_CHUNK_ROWS,
+    });
+    const { lastSeq } = node.store.state;
+    // One in the filled part and one behind it are written after it was filled.
+    for (const [at, key] of [[1, "k0002"], [2, "k0400"]] as const) {
+      node.write(key, lastSeq + at);
+      node.recent.push(lastSeq + at, key);
+    }
+    if (!remembered) node.recent.reset(lastSeq + 2);
+    node.store.setState({ commitSeq: lastSeq + 1, watermark: 4 });
+    begin({ commit: lastSeq, unacknowledged: ["k0001", "gone"] });
+    for (let done = 1; done < 6; done++) {
+      await node.settle();
+      resync.onProgress(done);
+    }
+    await node.settle();
+    const all = chunks();
+    const difference = all.filter(({ full }) => !full);
+    const rest = all.filter(({ full }) => full);
+    const keysOf = (of: typeof all) => of.flatMap(({ entries }) => entries.map(([key]) => key));
+    assertEquals([keysOf(difference).sort(), difference.flatMap(({ absent = [] }) => absent)], [
+      ["k0001", "k0002"],
+      ["gone"],
+    ]);
+    assertEquals([keysOf(rest)[0], keysOf(rest).length], ["k0004", lastSeq - 3]);
+    assertEquals(all.slice(difference.length), rest, "the difference comes first");
+    // Only what goes on from the filled part says that it fills.
+    assertEquals(difference.map(({ commit }) => commit), difference.map(() => undefined));
+    assertEquals(
+      rest.map(({ upto, commit, watermark }) => [upto !== undefined, commit, watermark]),
+      [
+        [true, lastSeq + 1, 4],
+        [false, undefined, undefined],
+      ],
+    );
+    assertEquals(node.takeLines().at(-1), "all sent");
+    assertEquals(resync.source, "rest");
+  }
+});
+
+Deno.test("Resync: a tombstone that was dropped before the filled part was told of it is missed", async () => {
+  const { node, begin, chunks } = setUp({ writes: 5, full: true, filled: "k0003", commit: 2 });
+  begin({ commit: 2 });
+  // Dropped while the pages are read.
+  node.store.setState({ watermark: 3 });
+  await node.settle();
+  assertEquals([chunks().map(({ full }) => full), node.takeLines().at(-1)], [
+    [false],
+    "a tombstone missed",
+  ]);
 });

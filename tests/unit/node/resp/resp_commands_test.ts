@@ -190,9 +190,15 @@ Deno.test("INFO, COMMAND and CLIENT LIST are what tools can read", async () => {
   const info = await peer.ask("INFO");
   assertMatch(info, /redis_version:7\.0\.\d+\r\n/);
   assertMatch(info, /role:master\r\n/);
-  assertMatch(info, /db0:keys=1,expires=0,avg_ttl=0\r\n/);
+  // What this node and another one say of `default`, and no more than there are.
+  assertMatch(info, /db0:keys=1,expires=1,avg_ttl=0\r\n/);
   assertMatch(info, /kv_node:n1\r\n/);
-  assertStringIncludes(await peer.ask("INFO keyspace"), "# Keyspace\r\ndb0:keys=1");
+  await peer.ask("MSET b 1 c 1 d 1");
+  await peer.ask("SELECT 5\r\nMSET e 1 f 1");
+  assertStringIncludes(
+    await peer.ask("INFO keyspace"),
+    "# Keyspace\r\ndb0:keys=4,expires=3,avg_ttl=0\r\ndb5:keys=2,expires=1,avg_ttl=0\r\n",
+  );
   assertMatch(
     await peer.ask("CLIENT LIST"),
     /id=1 addr=client:40000 .* cmd=client\|list .* resp=2 /,

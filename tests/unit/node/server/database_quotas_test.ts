@@ -5,7 +5,6 @@
  */
 import { assertEquals } from "@std/assert";
 import { DatabaseQuotas, growthOf, limitedBy } from "../../../../node/server/database_quotas.ts";
-import { type Entry } from "../../../../shared/base/entry.ts";
 import type { DatabaseList } from "../../../../shared/cluster/databases.ts";
 import { QUOTA_FRESH_MS, QUOTA_SHARE } from "../../../../shared/limits/cluster.ts";
 import type { KeyRequest, Message } from "../../../../shared/wire/messages.ts";
@@ -38,23 +37,61 @@ Deno.test("limitedBy: every database with a quota that a request has keys of", (
 });
 
 Deno.test("growthOf: what leaves one database makes no room in another", () => {
-  const entry = (key: string): Entry => ({
-    key,
-    seq: 1,
-    term: 1,
-    flags: 0,
-    timestampMs: 0,
-    expiresAtMs: 0,
-    value: new Uint8Array(100),
-  });
-  const find = (key: string) => key.startsWith("\0db/000001/") ? entry(key) : undefined;
+  const lengthOf = (key: string) => key.startsWith("\0db/000001/") ? 100 : undefined;
   const move = transaction(
     { req_type: "delete", key: "\0db/000001/k" },
     { req_type: "put", key: "\0db/000002/k", value: "v" },
   );
-  assertEquals(growthOf(move, 2, find, 0).keys, 1);
-  assertEquals(growthOf(move, 1, find, 0).keys, -1);
-  assertEquals(growthOf(move, 3, find, 0), { keys: 0, bytes: 0 });
+  assertEquals(growthOf(move, 2, lengthOf).keys, 1);
+  assertEquals(growthOf(move, 1, lengthOf).keys, -1);
+  assertEquals(growthOf(move, 3, lengthOf), { keys: 0, bytes: 0 });
+});
+
+Deno.test("growthOf: a key that a transaction names several times counts once, as its steps leave it", () => {
+  const key = "\0db/000002/k";
+  const table: [
+    what: string,
+    steps: object[],
+    length: number | undefined,
+    keys: number,
+    bytes: number,
+  ][] = [
+    ["new", [{ req_type: "put", value: "12345" }], undefined, 1, key.length + 36 + 5],
+    ["overwritten", [{ req_type: "put", value: "12345" }], 3, 0, 2],
+    [
+      "written twice",
+      [{ req_type: "put", value: "1" }, { req_type: "put", value: "12345" }],
+      undefined,
+      1,
+      key.length + 36 + 5,
+    ],
+    ["deleted and made again", [{ req_type: "delete" }, { req_type: "put", value: "1" }], 4, 0, -3],
+    [
+      "deleted twice",
+      [{ req_type: "delete" }, { req_type: "delete" }],
+      4,
+      -1,
+      -(key.length + 36 + 4),
+    ],
+    [
+      "read, and expiring later",
+      [{ req_type: "get" }, { req_type: "expire", ttl_ms: 1 }],
+      undefined,
+      0,
+      0,
+    ],
+    [
+      "appended to",
+      [{ req_type: "append_value", value: "12" }, { req_type: "append_value", value: "3" }],
+      4,
+      0,
+      3,
+    ],
+  ];
+  for (const [what, steps, length, keys, bytes] of table) {
+    const request = transaction(...steps.map((step) => ({ ...step, key })));
+    assertEquals(growthOf(request, 2, () => length), { keys, bytes }, what);
+  }
 });
 
 Deno.test("DatabaseQuotas: a node uses its share without asking, and asks when it is used up, or old", () => {

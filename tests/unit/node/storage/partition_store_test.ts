@@ -131,6 +131,9 @@ Deno.test("PartitionStore agrees with a map under random turns, with writes in f
       const keys = beyond.map((entry) => entry.key);
       assertEquals(await store.keysBeyond(seq, keys.length), keys);
       if (keys.length > 0) assertEquals(await store.keysBeyond(seq, keys.length - 1), undefined);
+      const upto = keys[keys.length >> 1];
+      const some = keys.slice(0, (keys.length >> 1) + 1);
+      if (upto !== undefined) assertEquals(await store.keysBeyond(seq, 100, upto), some);
       assertEquals(await store.verify(), true);
     }
     for (const key of model.entries.keys()) assertEquals(store.get(key), model.entries.get(key));
@@ -369,6 +372,29 @@ Deno.test("PartitionStore.liveBytes is not known before the rows were read throu
   assertEquals(await again.verify(), true);
   finish();
   assertEquals(again.liveBytes, bytesOf(storage));
+});
+
+Deno.test("PartitionStore.expiringCount is exact once the rows were read through, and before that what is known in memory", async () => {
+  const { queue, store, finish } = setUp();
+  const expiring = (key: string, seq: number) => ({
+    ...entryOf(key, seq, "v"),
+    expiresAtMs: 9e12 + seq,
+  });
+  for (let seq = 1; seq <= 9; seq++) store.apply(expiring(`k${seq}`, seq));
+  store.apply(entryOf("k1", 10, "stays"));
+  store.apply(entryOf("other", 11, "stays"));
+  finish();
+  assertEquals(store.expiringCount, 8, "an empty store has been read through");
+  const again = new PartitionStore(queue, PARTITION, { ...store.state }, () => {}, 4);
+  assertEquals(again.expiringCount, 0);
+  again.apply(expiring("k2", 12));
+  assertEquals(await again.verify(), true);
+  assertEquals([again.expiringCount, again.expiring.size], [8, 0], "more than memory keeps");
+  again.remove("k2");
+  again.apply(expiring("other", 13));
+  again.apply(entryOf("k3", 14, "stays"));
+  assertEquals(again.expiringCount, 7);
+  finish();
 });
 
 Deno.test("PartitionStore.markDamaged lasts until clear", async () => {

@@ -116,6 +116,13 @@ Deno.test("decodeRecord finds every flipped bit, cut tail and exchanged row", ()
       ...encodeState(7, { term: 3, commitSeq: 4, lastSeq: 5, watermark: 6, count: 7, digest: 8 }),
       decode: decodeState,
     },
+    {
+      ...encodeState(7, {
+        ...{ term: 3, commitSeq: 4, lastSeq: 5, watermark: 6, count: 7, digest: 8 },
+        filled: { upto: "k", commitSeq: 9, term: 2 },
+      }),
+      decode: decodeState,
+    },
   ];
   for (const { key, value, decode } of rows) {
     for (let bit = 0; bit < 8 * value.length; bit++) {
@@ -193,6 +200,11 @@ Deno.test("the database's own records come back as they were", () => {
     state: { ...state, ...tombstones, highSeq: state.lastSeq, damaged: true },
     clearing: true,
   });
+  for (const upto of ["k", "", "\0db/x", "é", "a\udcff", "x".repeat(KEY_BYTES_MAX)]) {
+    const filled = { upto, commitSeq: 2 ** 40 + 1, term: 0xffffffff };
+    const { key, value } = encodeState(1, { ...state, filled });
+    assertEquals(decodeState(key, value).state.filled, filled);
+  }
   const fed = { number: 2 ** 33, begun: 2 ** 34, id: "0123456789abcdef" };
   assertEquals(decodeFed(encodeFed(fed).value), fed);
   assertEquals(decodeIdentity(encodeIdentity("0123456789abcdef").value), "0123456789abcdef");
