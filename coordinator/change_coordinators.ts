@@ -20,7 +20,7 @@ export interface CoordinatorsChange {
 
 /**
  * The voters that there are to be. If a change is under way, the order comes on top of it: one that is being added can
- * be removed, which calls that off.
+ * be removed, and one that is being removed can be added, which calls that off.
  *
  * @param waiting those who would like to be coordinators
  * @throws {KvError} `bad_request` if a name is nobody's, or the change would leave none
@@ -31,6 +31,7 @@ export function votersAfter(
   { add, remove }: CoordinatorsChange,
 ): CoordinatorMember[] {
   const voters = wanted ?? now;
+  const isWanted = ({ id }: CoordinatorMember) => voters.some((voter) => voter.id === id);
   for (const id of remove) {
     if (!voters.some((voter) => voter.id === id)) throw unknown("remove", id, voters);
   }
@@ -38,7 +39,8 @@ export function votersAfter(
   const added: CoordinatorMember[] = [];
   const names = add?.length === 0 ? waiting.map(({ id }) => id) : add ?? [];
   for (const id of names) {
-    const found = waiting.find((one) => one.id === id);
+    const found = now.find((one) => one.id === id && !isWanted(one)) ??
+      waiting.find((one) => one.id === id);
     if (found === undefined) throw unknown("add", id, waiting);
     if (kept.some((voter) => voter.id === id) || added.some((one) => one.id === id)) {
       throw new KvError(

@@ -11,6 +11,7 @@
  */
 import {
   COORDINATOR_CONFIRM_MS,
+  COORDINATOR_HOLD_MS,
   COORDINATOR_LAG_MAX,
   COORDINATOR_RESEND_MS,
 } from "../../shared/limits/membership.ts";
@@ -58,6 +59,8 @@ interface Waiting<D> {
 interface Follower {
   at: Stamp | undefined;
   askedMs: number;
+  /** When it has answered last. */
+  heardMs: number;
   whole: boolean;
 }
 
@@ -142,6 +145,7 @@ export class Active<D> {
     if (compareGenerations(stamp.generation, this.generation) !== 0) return;
     const follower = this.#follower(from.folder);
     follower.whole = false;
+    follower.heardMs = now.monotonicMs;
     if (compareStamps(stamp, follower.at) > 0) follower.at = stamp;
     if (compareStamps(stamp, proposed.stamp) !== 0) return;
     acceptedBy.add(from.folder);
@@ -151,8 +155,11 @@ export class Active<D> {
   }
 
   confirmed(from: Sender, { round }: Extract<Answer<D>, { type: "confirmed" }>, now: Moment): void {
+    this.#follower(from.folder).heardMs = now.monotonicMs;
     this.#confirm(round, from.folder);
     this.#beginIfRight(now);
+    // A change of the set may have waited for it.
+    this.#goOn(now);
   }
 
   needWhole(from: Sender, now: Moment): void {
@@ -231,7 +238,11 @@ export class Active<D> {
     if (chosen === undefined || !this.#isHeld || this.#isProposing) return;
     const { set, body } = chosen.document;
     if (!isVoter(set, this.#ports.self.folder)) return;
-    const next = nextSet(set, (folder) => this.#isLevel(folder, chosen.stamp));
+    const next = nextSet(
+      set,
+      (folder) => this.#isLevel(folder, chosen.stamp),
+      (folder) => now.monotonicMs < this.#follower(folder).heardMs + COORDINATOR_HOLD_MS,
+    );
     const waiting = this.#waiting;
     if (next !== undefined) return this.#proposeNext({ set: next, body }, undefined, now);
     if (waiting === undefined) return;
@@ -308,5 +319,5 @@ export class Active<D> {
 }
 
 function newFollower(at: Stamp | undefined): Follower {
-  return { at, askedMs: -Infinity, whole: false };
+  return { at, askedMs: -Infinity, heardMs: -Infinity, whole: false };
 }

@@ -3,7 +3,7 @@
  * newest document knows whose majority counts. It changes in three documents, one after the other:
  *
  * 1. `wanted` is there: the new ones are learners. They are sent documents, and their answers do not count.
- * 2. All learners are level: the set is *joint*. A majority of the voters and a majority of the wanted ones count.
+ * 2. All learners are level, and a majority of the wanted ones is there: the set is *joint*. A majority of the voters and a majority of the wanted ones count.
  * 3. The wanted ones are the voters.
  *
  * Up to the second document the change can be called off; from there on it goes through. Pure.
@@ -81,15 +81,19 @@ export function majorityOf({ voters, wanted = [], joint }: CoordinatorSet): numb
  * The set of the next document on the way to the wanted voters; undefined if nothing is to be done now.
  *
  * @param isLevel whether a learner has the newest document on its disk
+ * @param answers whether one was heard of lately: from the joint set on, a majority of the wanted ones must be there
  */
 export function nextSet(
   set: CoordinatorSet,
   isLevel: (folder: string) => boolean,
+  answers: (folder: string) => boolean,
 ): CoordinatorSet | undefined {
   const { voters, wanted, joint } = set;
   if (wanted === undefined) return undefined;
   if (joint) return { voters: wanted, joint: false };
   if (!learnersOf(set).every(({ folder }) => isLevel(folder))) return undefined;
+  const there = wanted.filter(({ folder }) => answers(folder)).map(({ folder }) => folder);
+  if (!isMajority(wanted, new Set(there))) return undefined;
   return { voters, wanted, joint: true };
 }
 

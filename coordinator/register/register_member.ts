@@ -271,8 +271,10 @@ export class RegisterMember<D> {
     if (active === undefined || set === undefined) return;
     const isVoterId = set.voters.some((voter) => voter.id === id) && id !== this.#id;
     if (!isVoterId) return this.#out.joining(member);
-    if (set.wanted !== undefined) return;
-    const voters = set.voters.map((voter) => voter.id === id ? member : voter);
+    // Also while a change is under way that can still be called off: it may wait for this one.
+    const wanted = set.wanted ?? set.voters;
+    if (set.joint || !wanted.some((voter) => voter.id === id)) return;
+    const voters = wanted.map((voter) => voter.id === id ? member : voter);
     if (active.changeSet((before) => wantVoters(before, voters), now)) {
       this.#out.warn("a coordinator came with another folder, and is made equal to the others", {
         coordinator: id,

@@ -37,6 +37,7 @@ import { History, isTelling } from "./checkers/history.ts";
 import { Invariants, Violation } from "./checkers/invariants.ts";
 import { judgeHistory } from "./checkers/judge.ts";
 import { Adversary } from "./faults/adversary.ts";
+import { loseNodes } from "./faults/lost_nodes.ts";
 import { Nemesis } from "./faults/nemesis.ts";
 import { type Outage, OUTAGES } from "./faults/outages.ts";
 import { ServiceWatch } from "./checkers/service.ts";
@@ -190,6 +191,10 @@ export interface SimulationOptions {
    * on from it. Default false.
    */
   readonly acceptsOld?: boolean;
+  /**
+   * Before the calm, the active one of several coordinators loses all nodes while one of these dies. Default false.
+   */
+  readonly losesNodes?: boolean;
   /** A client that makes, uses and drops databases. Default: in some runs. */
   readonly databases?: boolean;
   /**
@@ -396,6 +401,12 @@ class Simulation {
     if (this.#options.outages === true) await this.#sufferOutages();
     if (this.#options.forces === true) await this.#forceOverDisks();
     if (this.#options.acceptsOld === true) await this.#acceptOldDocument();
+    if (this.#options.losesNodes === true) {
+      await loseNodes(world, random, {
+        pass: (ms) => this.#pass(ms),
+        heal: () => this.#mustHeal("a coordinator had lost all nodes"),
+      });
+    }
     await this.#calm(workload);
     await this.#finish(workload);
   }

@@ -76,7 +76,7 @@ Deno.test("simulate: three coordinators die, stand still and lose each other, on
   assertEquals(failure?.what, undefined);
 });
 
-for (const storm of ["outages", "forces", "accepted"] as const) {
+for (const storm of ["outages", "forces", "accepted", "deaf"] as const) {
   Deno.test(`simulate: what happens in no storm of all kinds: ${storm}`, async () => {
     const { failure } = await simulate({ ...STORMS[storm], seed: 1 });
     assertEquals(failure?.what, undefined);

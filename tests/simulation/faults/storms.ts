@@ -555,6 +555,25 @@ export const STORMS = {
     workload: { pauseMsMax: 300, coldKeys: 24, looseKeys: 0, loosePercent: 0 },
     atomic: { pauseMsMax: 4_000 },
   },
+  /** No fault, and then the active coordinator loses all nodes, and not the other coordinators. */
+  deaf: {
+    faults: NONE,
+    stormMs: 5_000,
+    losesNodes: true,
+    scanner: false,
+    shape: {
+      nodes: 4,
+      expectNodes: 4,
+      replicationFactor: 3,
+      minInSync: 1,
+      memory: false,
+      coordinators: 3,
+      secured: false,
+      ...REMEMBERED,
+    },
+    workload: { pauseMsMax: 300, coldKeys: 24, timeoutMsMin: 8_000, timeoutMsMax: 10_000 },
+    atomic: { pauseMsMax: 4_000 },
+  },
   /** An operator gives up partitions whose replicas come back later, with everything. */
   forces: {
     faults: { ...NONE, rates: { ...NONE.rates, kill: 4 }, outageMsMax: 4_000 },

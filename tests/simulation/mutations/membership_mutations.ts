@@ -183,8 +183,8 @@ export const MEMBERSHIP_MUTATIONS: readonly Mutation[] = [
     name: "an active coordinator that hears of no node stays active",
     file: "coordinator/coordinator.ts",
     edits: [["this.#register?.release(COORDINATOR_DEAF_PAUSE_MS);", ""]],
-    seedsMax: 1,
-    test: "tests/unit/coordinator/several_coordinators_test.ts",
+    seedsMax: 3,
+    storm: "deaf",
   },
   {
     name: "an order about coordinators undoes the one before it",

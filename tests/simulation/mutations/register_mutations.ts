@@ -94,6 +94,13 @@ const BUGS: readonly RegisterMutation[] = [
     seedsMax: 400,
   },
   {
+    name: "register: the set becomes joint though its new majority is away",
+    file: "coordinator_set.ts",
+    edits: [["if (!isMajority(wanted, new Set(there))) return undefined;", ""]],
+    seedsMax: 1,
+    test: "tests/regression/removal_with_a_lost_folder_test.ts",
+  },
+  {
     name: "register: an old copy of a folder counts as the folder",
     file: "known_starts.ts",
     edits: [["if (start > known.start && writes > known.writes) return", "if (start >= 0) return"]],
@@ -217,7 +224,7 @@ export const REGISTER_MUTATIONS: readonly Mutation[] = [
   ...BUGS.map((bug): Mutation => ({
     ...bug,
     file: `${FOLDER}/${bug.file}`,
-    storm: "register",
+    ...(bug.test === undefined ? { storm: "register" } : {}),
   })),
   ...ETCD_BUGS.map(([name, from, to, test = "etcd_register_random_test.ts"]): Mutation => ({
     name: `register in etcd: ${name}`,

@@ -276,10 +276,13 @@ export class RegisterWorld {
     this.#step(slot, { type: "compare_and_set", token, expected: chosen.stamp, body });
   }
 
-  /** Asks for other coordinators. @returns whether that was taken up */
+  /** Asks for other coordinators; for one that does not run, as a voter that it was. @returns whether that was taken up */
   want(slots: readonly Slot[]): boolean {
     const active = this.active();
-    const voters = slots.flatMap(({ member }) => member === undefined ? [] : [member.member]);
+    const before = this.voters();
+    const voters = slots.flatMap(({ id, member }) =>
+      member?.member ?? before.find((voter) => voter.id === id) ?? []
+    );
     if (active === undefined || active.frozen !== "no" || voters.length < slots.length) {
       return false;
     }

@@ -27,6 +27,9 @@ Deno.test("votersAfter: an order comes on top of the change that is under way, o
   assertEquals(ids(["c4"]), ["c1", "c2", "c3", "c4"]);
   assertEquals(ids(undefined, ["c3"]), ["c1", "c2"]);
   assertEquals(ids(undefined, ["c1"]), ["c2", "c3"]);
+  const leaving = { ...SET, wanted: [member("c1")] };
+  const kept = votersAfter(leaving, [], { add: ["c2"], remove: [] });
+  assertEquals(kept.map(({ id }) => id), ["c1", "c2"]);
 });
 
 Deno.test("votersAfter: what cannot be is refused, with who there is", () => {

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertExists, assertThrows } from "@std/assert";
 import {
   type CoordinatorSet,
   isAlone,
@@ -49,11 +49,15 @@ Deno.test("isQuorum: learners do not count (rule G10)", () => {
 Deno.test("nextSet: learners are level, then both sets, then the new one (rule G9)", () => {
   const learning = wantVoters(setOf(A, B, C), [C, D, E]);
   assertEquals(learning, { voters: [A, B, C], wanted: [C, D, E], joint: false });
-  assertEquals(nextSet(learning, (folder) => folder === D.folder), undefined);
-  const joint = nextSet(learning, () => true);
+  const all = () => true;
+  assertEquals(nextSet(learning, (folder) => folder === D.folder, all), undefined);
+  // A majority of the new ones must be there: from the joint set on there is no way back.
+  assertEquals(nextSet(learning, all, (folder) => folder === D.folder), undefined);
+  assertExists(nextSet(learning, all, (folder) => folder !== C.folder));
+  const joint = nextSet(learning, all, all);
   assertEquals(joint, { voters: [A, B, C], wanted: [C, D, E], joint: true });
-  assertEquals(joint && nextSet(joint, () => false), setOf(C, D, E));
-  assertEquals(nextSet(setOf(A), () => true), undefined);
+  assertEquals(joint && nextSet(joint, () => false, () => false), setOf(C, D, E));
+  assertEquals(nextSet(setOf(A), all, all), undefined);
 });
 
 Deno.test("wantVoters: a change can be called off until the set is joint", () => {
