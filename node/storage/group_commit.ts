@@ -170,7 +170,7 @@ export class GroupCommit {
 
   /** Why the disk refuses writes; undefined if it accepts them. */
   get failure(): KvError | undefined {
-    return this.#failure ?? this.#sick;
+    return this.#failure ?? this.#sick ?? this.storage.full;
   }
 
   /**

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { KvError } from "../../shared/base/errors.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import type { MetricSet } from "../../shared/metrics/metric_set.ts";
 
@@ -68,6 +69,11 @@ export interface Storage {
   readonly batch?: number;
   /** What was found missing when it was opened; undefined if nothing was. */
   readonly lost?: LostBatches | undefined;
+  /**
+   * Why it should be given nothing new, although it still takes what was accepted: the disk is full, or nearly so. Undefined
+   * if it takes writes.
+   */
+  readonly full?: KvError | undefined;
   /** For a volatile storage: writes a row, or deletes it if it has no value, within this call. */
   put?(key: Uint8Array, value: Uint8Array | undefined): void;
   /** The value of a key, as of the last finished write; from memory or disk, synchronously. */

@@ -73,6 +73,13 @@ export const JOURNAL_KEPT_BYTES: number = 256 * MIB;
 export const JOURNAL_KEPT_AWAY_MS = 3_600_000;
 /** ... and otherwise those that ended in this time: for so long nobody may have noticed that one is away. */
 export const JOURNAL_KEPT_MS = 30_000;
+/**
+ * Space that the journal has taken in advance. When the disk is full, the writes that were accepted get it, and no more
+ * are accepted until it can be taken again.
+ */
+export const JOURNAL_RESERVE_BYTES: number = 8 * MIB;
+/** It is taken this long after a start, which it should not slow down. */
+export const JOURNAL_RESERVE_DELAY_MS = 2_000;
 /** What a node keeps in memory of what it has read in its journal for replicas, about, ... */
 export const JOURNAL_INDEX_BYTES_MAX: number = 32 * MIB;
 /** ... and for how long after it was last used. */
@@ -126,4 +133,8 @@ invariant(SEGMENT_BYTES_MIN < SEGMENT_BYTES, "a segment has a size between its b
 invariant(
   JOURNAL_KEPT_MS < JOURNAL_KEPT_AWAY_MS && SEGMENT_BYTES < JOURNAL_KEPT_BYTES,
   "more is kept while a replica is away",
+);
+invariant(
+  JOURNAL_RESERVE_BYTES >= 2 * BATCH_BYTES_MAX,
+  "the batch under way and the one after it fit into the reserve",
 );

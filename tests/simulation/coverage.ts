@@ -83,6 +83,7 @@ export const EXPECTED = {
   "disk: journal torn": 0.5,
   "disk: unsynced kept": 0.5,
   "disk: write refused": 20,
+  "disk: the reserve is written to": 0.5,
   "disk: compaction failed": 0.5,
   "disk: repaired": 1,
   "node: started": 100,

@@ -10,6 +10,9 @@ import { KvError, messageOf } from "../../../shared/base/errors.ts";
 import { KIB } from "../../../shared/base/units.ts";
 import type { JournalFile, JournalFiles } from "./journal_files.ts";
 
+/** The file that takes space in advance. */
+const RESERVE = "reserve";
+
 /** What is written at once without asking whether the system has room for it in its memory. */
 const SMALL_BYTES: number = 256 * KIB;
 
@@ -63,6 +66,32 @@ export class DenoJournalFiles implements JournalFiles {
     }
   }
 
+  async reserve(bytes: number): Promise<void> {
+    const path = `${this.#path}/${RESERVE}`;
+    try {
+      if (await sizeOf(path) === bytes) return;
+      // Random, because a file system that compresses would take no space for zeros.
+      const piece = crypto.getRandomValues(new Uint8Array(64 * KIB));
+      const options = { write: true, create: true, truncate: true, mode: 0o600 };
+      const file = await Deno.open(path, options);
+      try {
+        for (let at = 0; at < bytes;) {
+          at += await file.write(piece.subarray(0, Math.min(piece.length, bytes - at)));
+        }
+        await file.syncData();
+      } finally {
+        file.close();
+      }
+    } catch (error) {
+      await this.remove(RESERVE).catch(() => {});
+      throw failed("take space in advance in", path, error);
+    }
+  }
+
+  release(): Promise<void> {
+    return this.remove(RESERVE);
+  }
+
   async remove(name: string): Promise<void> {
     try {
       await Deno.remove(`${this.#path}/${name}`);
@@ -97,6 +126,15 @@ class DenoJournalFile implements JournalFile {
 
   close(): void {
     this.#file.close();
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
 

@@ -33,4 +33,8 @@ export interface JournalFiles {
   create(name: string, content: Uint8Array): Promise<JournalFile>;
   /** @throws {KvError} `storage_failed` */
   remove(name: string): Promise<void>;
+  /** Takes so many bytes of the disk in advance, if they are not taken already. @throws {KvError} `storage_failed` */
+  reserve(bytes: number): Promise<void>;
+  /** Gives them back, for what is written next. @throws {KvError} `storage_failed` */
+  release(): Promise<void>;
 }

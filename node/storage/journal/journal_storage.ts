@@ -24,6 +24,8 @@ import {
   FEED_SLICE_ROWS,
   JOURNAL_BYTES,
   JOURNAL_KEPT_BYTES,
+  JOURNAL_RESERVE_BYTES,
+  JOURNAL_RESERVE_DELAY_MS,
   SEGMENT_BYTES,
   SEGMENT_BYTES_MIN,
   STORAGE_RETRY_MS,
@@ -83,6 +85,8 @@ export interface JournalBounds {
   readonly segmentBytesMin: number;
   /** Segments that no start needs are kept for replicas that were away, up to this size. */
   readonly keptBytes: number;
+  /** Space that is taken in advance. */
+  readonly reserveBytes: number;
 }
 
 const BOUNDS: JournalBounds = {
@@ -92,6 +96,7 @@ const BOUNDS: JournalBounds = {
   segmentBytes: SEGMENT_BYTES,
   segmentBytesMin: SEGMENT_BYTES_MIN,
   keptBytes: JOURNAL_KEPT_BYTES,
+  reserveBytes: JOURNAL_RESERVE_BYTES,
 };
 
 /** Rows that are being fed. */
@@ -128,6 +133,11 @@ export class JournalStorage implements Storage {
   #feedTimer: Timer | undefined;
   /** The table may not be fed before the journal is synced. */
   #syncWanted: { resolve(): void; reject(error: unknown): void } | undefined;
+  /** Space was taken in advance. */
+  #reserved = false;
+  /** Why it cannot be taken: the disk is full. */
+  #reserveFailure: KvError | undefined;
+  #reserveTimer: Timer | undefined;
   #compacting: Promise<unknown> = Promise.resolve();
   readonly #queue: (() => Promise<void>)[] = [];
   #queueRuns = false;
@@ -195,6 +205,7 @@ export class JournalStorage implements Storage {
       const storage = new JournalStorage(options, opened, fed?.number ?? 0);
       await opened.journal.roll();
       storage.#feedIfDue();
+      storage.#reserveIn(JOURNAL_RESERVE_DELAY_MS);
       return storage;
     } catch (error) {
       await opened.journal.close();
@@ -205,6 +216,13 @@ export class JournalStorage implements Storage {
   /** The number of the last batch. */
   get batch(): number {
     return this.#remembered;
+  }
+
+  /** There is no space to take in advance; or the table refuses what it is fed, and half of the memory for it is taken. */
+  get full(): KvError | undefined {
+    if (this.#reserveFailure !== undefined) return this.#reserveFailure;
+    if (this.#feedFailure === undefined) return undefined;
+    return this.#memory.bytes >= this.#bounds.feedBytes / 2 ? this.#feedFailure : undefined;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -308,6 +326,7 @@ export class JournalStorage implements Storage {
   /** Feeds the table first, if it takes it. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#reserveTimer?.cancel();
     await this.#reader.close();
     if (this.#queueRuns) await new Promise<void>((resolve) => this.#onIdle = resolve);
     await this.#compacting;
@@ -354,11 +373,43 @@ export class JournalStorage implements Storage {
     await this.#room();
     const { clock } = this.#options;
     const beganMs = clock.monotonicMs();
-    const frame = await this.#journal.append(changes, sync);
+    let frame: Uint8Array;
+    try {
+      frame = await this.#journal.append(changes, sync);
+    } catch (error) {
+      if (!this.#reserved) throw error;
+      // What was accepted gets the space that was taken for it; nothing more is accepted until it can be taken again.
+      this.#reserved = false;
+      this.#reserveFailure = failureOf(error);
+      await this.#options.files.release();
+      this.#reserveIn(STORAGE_RETRY_MS);
+      frame = await this.#journal.append(changes, sync);
+    }
     if (sync) this.#metrics.noteSync(clock.monotonicMs() - beganMs);
     this.#remember(frame, { from: 0, to: frame.length });
     this.#remembered = this.#journal.last;
     this.#feedIfDue();
+  }
+
+  /** Takes space in advance, and tries it again for as long as there is none. */
+  #reserveIn(ms: number): void {
+    const { clock, files } = this.#options;
+    if (this.#closed) return;
+    this.#reserveTimer?.cancel();
+    this.#reserveTimer = clock.setTimer(ms, () => {
+      this.#reserveTimer = undefined;
+      this.#enqueue(async () => {
+        if (this.#closed) return;
+        try {
+          await files.reserve(this.#bounds.reserveBytes);
+          this.#reserved = true;
+          this.#reserveFailure = undefined;
+        } catch (error) {
+          this.#reserveFailure = failureOf(error);
+          this.#reserveIn(STORAGE_RETRY_MS);
+        }
+      });
+    });
   }
 
   /** Waits until there is room in memory. @throws {KvError} why the table refuses what would make room */

@@ -89,6 +89,20 @@ export const STORAGE_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/storage/journal/journal_reader_test.ts",
   },
   {
+    name: "what was accepted is not written into the space that was taken for it",
+    file: "node/storage/journal/journal_storage.ts",
+    edits: [["if (!this.#reserved) throw error;", "if (this.#remembered >= 0) throw error;"]],
+    seedsMax: 1,
+    test: "tests/unit/node/storage/journal/journal_reserve_test.ts",
+  },
+  {
+    name: "a node on a full disk goes on accepting writes into its reserve",
+    file: "node/storage/journal/journal_storage.ts",
+    edits: [["      this.#reserveFailure = failureOf(error);\n      await", "      await"]],
+    seedsMax: 1,
+    test: "tests/unit/node/storage/journal/journal_reserve_test.ts",
+  },
+  {
     name: "a frame is not synced",
     file: "node/storage/journal/journal.ts",
     edits: [

@@ -57,6 +57,10 @@ export class SimFiles {
   readonly #contents = new Map<string, SimFile>();
   /** Removed, which a power cut may undo. */
   #removed = new Map<string, SimFile>();
+  /** Taken in advance. */
+  #reserved = 0;
+  /** Was taken in advance, and is free now: a full disk takes so much. */
+  #spare = 0;
 
   constructor(ports: DiskPorts, events: FileEvents) {
     this.#ports = ports;
@@ -96,6 +100,17 @@ export class SimFiles {
           const file = this.#contents.get(name);
           this.#contents.delete(name);
           if (file !== undefined) this.#removed.set(name, file);
+        }),
+      reserve: (bytes) =>
+        this.#later(process, syncMs(this.#ports), () => {
+          if (this.#reserved < bytes) this.#refuseIfFull();
+          this.#reserved = bytes;
+          this.#spare = 0;
+        }),
+      release: () =>
+        this.#later(process, between(this.#ports.random, 0.02, 0.3), () => {
+          this.#spare = this.#reserved;
+          this.#reserved = 0;
         }),
     };
   }
@@ -161,7 +176,11 @@ export class SimFiles {
         const { random, faults, coverage } = this.#ports;
         const told = tells;
         tells = true;
-        if (faults.full) {
+        const fits = bytes.length <= this.#spare;
+        if (faults.full && fits) {
+          this.#spare -= bytes.length;
+          coverage.hit("disk: the reserve is written to");
+        } else if (faults.full) {
           file.bytes = concatenated(
             file.bytes,
             bytes.subarray(0, randomBelow(random, bytes.length)),
@@ -174,7 +193,7 @@ export class SimFiles {
         const length = file.bytes.length;
         if (!sync) return this.#later(process, between(random, 0.02, 0.3), () => {});
         return this.#later(process, syncMs(this.#ports), () => {
-          this.#refuseIfFull();
+          if (!fits) this.#refuseIfFull();
           file.synced = Math.max(file.synced, length);
           this.#events.onSynced();
         });

@@ -47,6 +47,7 @@ function boundsOf(random: Random): Partial<JournalBounds> {
     segmentBytes: feedBytes * spread(random, 0.5, 4),
     segmentBytesMin: feedBytes * spread(random, 0.1, 1),
     // Half of them keep nothing for replicas that were away.
+    reserveBytes: feedBytes,
     keptBytes: feedBytes < 6_000 ? 0 : feedBytes * 20,
   };
 }

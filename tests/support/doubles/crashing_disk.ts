@@ -34,6 +34,10 @@ export class CrashingDisk {
   readonly rows = new Map<string, Uint8Array>();
   /** Appends and the table's writes fail, some after a part. */
   full = false;
+  /** Taken in advance. */
+  reserved = 0;
+  /** Was taken in advance, and is free now: a full disk takes so much. */
+  spare = 0;
   /** Syncs fail, and what they should have synced may be lost in a power cut in spite of later ones. */
   syncFails = false;
   /** How many batches the table has taken. */
@@ -108,6 +112,19 @@ export class CrashingDisk {
         return opened;
       },
       remove: (name) => step(STEPS, () => void contents.delete(name)),
+      reserve: (bytes) =>
+        step(STEPS, () => {
+          if (this.full && this.reserved < bytes) {
+            throw new KvError("storage_failed", "no space is left to take in advance");
+          }
+          this.reserved = bytes;
+          this.spare = 0;
+        }),
+      release: () =>
+        step(STEPS, () => {
+          this.spare = this.reserved;
+          this.reserved = 0;
+        }),
     };
   }
 
@@ -151,7 +168,8 @@ export class CrashingDisk {
     return {
       append: async (bytes, sync) => {
         await step(0, () => {});
-        if (this.full) {
+        if (this.full && bytes.length <= this.spare) this.spare -= bytes.length;
+        else if (this.full) {
           const part = randomBelow(this.#random, bytes.length + 1);
           file.bytes = concatenated(file.bytes, bytes.subarray(0, part));
           throw new KvError("storage_failed", "no space is left");

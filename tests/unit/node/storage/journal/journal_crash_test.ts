@@ -20,7 +20,13 @@ const ALL = {
   rowsMax: 1_000,
   bytesMax: Infinity,
 };
-const SMALL = { feedBytes: 300, journalBytes: 900, segmentBytes: 500, segmentBytesMin: 150 };
+const SMALL = {
+  feedBytes: 300,
+  journalBytes: 900,
+  segmentBytes: 500,
+  segmentBytesMin: 150,
+  reserveBytes: 2_000,
+};
 
 /** What all batches up to one have left: rows and control rows as text. */
 type State = string;

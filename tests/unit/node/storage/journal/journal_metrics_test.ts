@@ -36,6 +36,8 @@ Deno.test("JournalStorage.collect: how far the table is behind, and what syncs a
       read: (name) => files.read(name),
       remove: (name) => files.remove(name),
       sync: (name) => files.sync(name),
+      reserve: (bytes) => files.reserve(bytes),
+      release: () => files.release(),
       create: async (name, content) => {
         const file = await files.create(name, content);
         return {

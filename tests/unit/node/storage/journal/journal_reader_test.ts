@@ -43,7 +43,13 @@ class Journalled {
       id: "test",
       create,
       isControl: isControlKey,
-      bounds: { feedBytes: 2_000, segmentBytes: 1_500, segmentBytesMin: 300, keptBytes },
+      bounds: {
+        feedBytes: 2_000,
+        segmentBytes: 1_500,
+        segmentBytesMin: 300,
+        keptBytes,
+        reserveBytes: 0,
+      },
     });
   }
 
