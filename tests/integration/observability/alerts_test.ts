@@ -162,6 +162,15 @@ async function misfit(folder: string): Promise<ServerProcess> {
   return ServerProcess.start(NODE, command, { executable: "prlimit", detached: false });
 }
 
+async function freeBytes(folder: string): Promise<number> {
+  const args = ["-f", "-c", "%a %S", folder];
+  const { stdout } = await new Deno.Command("stat", { args }).output();
+  const [blocks = 0, blockBytes = 0] = new TextDecoder().decode(stdout).trim().split(" ").map(
+    Number,
+  );
+  return blocks * blockBytes;
+}
+
 Deno.test({
   ...needing(
     "alerts: those of a node fire when its disk is slow or nearly full, and when it has no room for connections",
@@ -188,22 +197,24 @@ Deno.test({
       await prometheus.until("KvSlowDisk").finally(() => busy.isOver = true);
       await puts;
 
-      await Deno.writeFile(`${folder}/other`, new Uint8Array(60 * 2 ** 20));
+      const almostAll = await freeBytes(folder) - 3 * 2 ** 20;
+      await Deno.writeFile(`${folder}/other`, new Uint8Array(almostAll));
       await prometheus.until("KvDiskAlmostFull");
       await Deno.remove(`${folder}/other`);
       await prometheus.untilNot("KvDiskAlmostFull");
 
-      // More clients than it has descriptors, and each of them has said something.
+      // More clients than it has descriptors, and each of them has said something. They go away again: while they are
+      // there, whoever wants the metrics is refused as well.
       const full = { isOver: false };
       const flood = (async () => {
         while (!full.isOver) {
-          for (const connection of open.splice(0)) connection.close();
           for (let i = 0; i < 300; i++) {
             const connection = await Deno.connect({ hostname: "127.0.0.1", port });
             open.push(connection);
             await connection.write(new TextEncoder().encode("PING\r\n")).catch(() => {});
           }
-          await new Promise((resolve) => setTimeout(resolve, 500));
+          for (const connection of open.splice(0)) connection.close();
+          await new Promise((resolve) => setTimeout(resolve, 2_000));
         }
       })();
       await prometheus.until("KvConnectionsRefused").finally(() => full.isOver = true);
