@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Clock, SystemClock } from "../shared/platform/clock.ts";
+import { type Clock, sleep, SystemClock } from "../shared/platform/clock.ts";
 import { DenoProcessFacts } from "../shared/metrics/deno_process_facts.ts";
 import { ProcessMetrics } from "../shared/metrics/process_metrics.ts";
 import { CertificatePeriods } from "../shared/security/members/certificate_periods.ts";
@@ -21,6 +21,7 @@ import { checkFolderKind } from "../shared/platform/deno/folder_kind.ts";
 import { FolderLock } from "../shared/platform/deno/folder_lock.ts";
 import { listenHttp } from "../shared/http/deno_http_server.ts";
 import { httpAddresses, originRules } from "../shared/http/http_settings.ts";
+import { JOIN_ASK_MS, JOIN_ASK_PAUSE_MS } from "../shared/limits/membership.ts";
 import { REQUEST_TIMEOUT_MS } from "../shared/limits/requests.ts";
 import { hello } from "../shared/wire/hello.ts";
 import type { Message, Reply } from "../shared/wire/messages.ts";
@@ -241,27 +242,42 @@ function joiningId(random: Random): string {
   return `c-${randomId(random).slice(0, 8)}`;
 }
 
-/** The id of the cluster whose coordinators are at these addresses. @throws {KvError} `unavailable` */
+/**
+ * The id of the cluster whose coordinators are at these addresses. They may be starting as well, so they are asked for some
+ * seconds.
+ *
+ * @throws {KvError} `unavailable`
+ */
 async function clusterAt(
   addresses: readonly Address[],
   deps: { clock: Clock; random: Random },
 ): Promise<string> {
-  const why: string[] = [];
-  for (const address of addresses) {
-    const client = new RpcClient(
-      { ...deps, transport: new DenoTransport() },
-      address,
-      hello("client"),
-    );
-    const request: Message<"get_map"> = { req_type: "get_map" };
-    const reply = await new Promise<Reply>((resolve) =>
-      client.request(request, REQUEST_TIMEOUT_MS, resolve)
-    );
-    client.close();
-    if (reply.req_type === "map") return reply.map.settings.clusterId;
-    why.push(reply.req_type === "error" ? reply.message : reply.req_type);
+  const { clock } = deps;
+  const untilMs = clock.monotonicMs() + JOIN_ASK_MS;
+  for (;;) {
+    const why: string[] = [];
+    for (const address of addresses) {
+      const reply = await mapAt(address, deps);
+      if (reply.req_type === "map") return reply.map.settings.clusterId;
+      why.push(reply.req_type === "error" ? reply.message : reply.req_type);
+    }
+    if (clock.monotonicMs() >= untilMs) {
+      throw new KvError("unavailable", `--join: no coordinator answers: ${why.join("; ")}`);
+    }
+    await sleep(clock, JOIN_ASK_PAUSE_MS);
   }
-  throw new KvError("unavailable", `--join: no coordinator answers: ${why.join("; ")}`);
+}
+
+const GET_MAP: Message<"get_map"> = { req_type: "get_map" };
+
+async function mapAt(address: Address, deps: { clock: Clock; random: Random }): Promise<Reply> {
+  const transport = new DenoTransport();
+  const client = new RpcClient({ ...deps, transport }, address, hello("client"));
+  try {
+    return await new Promise((resolve) => client.request(GET_MAP, REQUEST_TIMEOUT_MS, resolve));
+  } finally {
+    client.close();
+  }
 }
 
 /** A secured coordinator's folder. */

@@ -180,6 +180,10 @@ export const ETCD_REPLY_BYTES_MAX = 4_194_304;
 export const ETCD_PRESENCE_SECONDS = 10;
 /** How many of them are listed. */
 export const ETCD_MEMBERS_MAX = 64;
+/** A coordinator that is to join asks the others for so long which cluster they are; they may be starting too. */
+export const JOIN_ASK_MS = 5_000;
+/** Between two rounds of that. */
+export const JOIN_ASK_PAUSE_MS = 250;
 
 invariant(
   COORDINATOR_DEAF_PAUSE_MS > COORDINATOR_ATTEMPT_MS + COORDINATOR_JITTER_MS,
