@@ -14,6 +14,7 @@ import type {
   Question,
   RegisterDocument,
   Sender,
+  StampedSet,
 } from "../register/messages.ts";
 import type { Stamped } from "../register/register.ts";
 import {
@@ -71,8 +72,9 @@ function parseContent<D>(value: object, parseBody: ParseBody<D>): Question<D> | 
   const counted = { round: round as number };
   switch (type) {
     case "hello":
-    case "welcome":
       return { type };
+    case "welcome":
+      return { type, newer: fields.newer === undefined ? undefined : parseNewer(fields.newer) };
     case "inquire":
     case "need_whole":
     case "held":
@@ -136,6 +138,11 @@ const ROUNDS: ReadonlySet<string> = new Set([
   "refused",
   "held",
 ]);
+
+function parseNewer(value: unknown): StampedSet {
+  if (!isObject(value) || !isStamp(value.stamp)) throw wrong("newer");
+  return { stamp: value.stamp, set: parseSet(value.set) };
+}
 
 function parseNewest<D>(
   value: unknown,

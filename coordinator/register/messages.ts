@@ -63,13 +63,20 @@ export type Question<D> =
   /** I have given up the right of this generation: you need not hold back promises for it. No answer. */
   | { readonly type: "release"; readonly generation: Generation };
 
+/** The set of a document, without the document. */
+export interface StampedSet {
+  readonly stamp: Stamp;
+  readonly set: CoordinatorSet;
+}
+
 /** Answers. Those that tell of a promise or a document leave when it is on disk (rule G3). */
 export type Answer<D> =
-  | { readonly type: "welcome" }
+  /** I know of no later start of your folder. `newer`: my document's set, if my document is newer than yours. */
+  | { readonly type: "welcome"; readonly newer: StampedSet | undefined }
   /** The folder has come further than the sender knows: the sender runs on an old copy. Rule G11. */
   | { readonly type: "old_copy"; readonly known: KnownStart }
   /** The sender is not in the set of a document that is newer than its own. Rule G12. */
-  | { readonly type: "not_member"; readonly stamp: Stamp; readonly set: CoordinatorSet }
+  | { readonly type: "not_member" } & StampedSet
   | {
     readonly type: "inquired";
     readonly round: number;

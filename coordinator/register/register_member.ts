@@ -33,7 +33,14 @@ import {
 } from "./coordinator_set.ts";
 import { compareGenerations, compareStamps, formatStamp, type Stamp } from "./generation.ts";
 import { type KnownStart, KnownStarts } from "./known_starts.ts";
-import type { Answer, Envelope, Question, RegisterDocument, Sender } from "./messages.ts";
+import type {
+  Answer,
+  Envelope,
+  Question,
+  RegisterDocument,
+  Sender,
+  StampedSet,
+} from "./messages.ts";
 import type { Differences, RegisterRole, Stamped } from "./register.ts";
 import { RecordWriter } from "./record_writer.ts";
 import { RegisterOutbox, type RegisterReady } from "./register_ready.ts";
@@ -90,6 +97,8 @@ export class RegisterMember<D> {
   #active: Active<D> | undefined;
   /** Who believes that this start is the latest of its folder. */
   #welcomedBy = new Set<string>();
+  /** The newest set that they have told of, if it is newer than that of the document here. */
+  #toldSet: StampedSet | undefined;
   #admitted = false;
   #helloMs = -Infinity;
   #tryAtMs = -Infinity;
@@ -287,9 +296,10 @@ export class RegisterMember<D> {
     const nowMs = now.monotonicMs;
     switch (body.type) {
       case "hello":
-        return this.#answer(from, { type: "welcome" });
+        return this.#answer(from, { type: "welcome", newer: this.#setNewerThan(from.at) });
       case "welcome":
         this.#welcomedBy.add(from.folder);
+        this.#noteSet(body.newer);
         return this.#admit(nowMs);
       case "old_copy":
         return this.#becomeStranger(body.known, nowMs);
@@ -301,6 +311,7 @@ export class RegisterMember<D> {
       case "confirm":
       case "release":
         if (this.#admitted) this.#onQuestion(from, body, nowMs);
+        else this.#greetUnknown(from);
         return;
       case "inquired":
         return this.#candidacy?.inquired(from, body, nowMs);
@@ -321,7 +332,11 @@ export class RegisterMember<D> {
     }
   }
 
-  #onQuestion(from: Sender, question: Question<D>, nowMs: number): void {
+  #onQuestion(
+    from: Sender,
+    question: Exclude<Question<D>, { type: "hello" }>,
+    nowMs: number,
+  ): void {
     const acceptor = this.#acceptor;
     const { accepted, promised } = acceptor;
     const answer = this.#ask(from, question, nowMs);
@@ -335,7 +350,11 @@ export class RegisterMember<D> {
     if (acceptor.accepted !== accepted) this.#onNewDocument();
   }
 
-  #ask(from: Sender, question: Question<D>, nowMs: number): Answer<D> | undefined {
+  #ask(
+    from: Sender,
+    question: Exclude<Question<D>, { type: "hello" }>,
+    nowMs: number,
+  ): Answer<D> | undefined {
     const acceptor = this.#acceptor;
     switch (question.type) {
       case "inquire":
@@ -349,8 +368,6 @@ export class RegisterMember<D> {
       case "release":
         acceptor.hold.release(question.generation);
         return undefined;
-      case "hello":
-        return { type: "welcome" };
     }
   }
 
@@ -401,9 +418,36 @@ export class RegisterMember<D> {
     const others = membersOf(set).filter(({ folder }) => folder !== this.#folder);
     const known = new Set([...this.#welcomedBy, this.#folder]);
     const all = others.every(({ folder }) => known.has(folder));
-    if (!all && (!isQuorum(set, known) || this.#acceptor.hold.bars(nowMs))) return;
+    // Those of the set here may be gone for good, if the set has changed since this document.
+    const told = this.#toldSet?.set;
+    const isMajority = isQuorum(set, known) || (told !== undefined && isQuorum(told, known));
+    if (!all && (!isMajority || this.#acceptor.hold.bars(nowMs))) return;
     this.#admitted = true;
     if (others.length > 0) this.#tryLater(nowMs, COORDINATOR_JITTER_MS);
+  }
+
+  /** The set of the document here, if that is newer. */
+  #setNewerThan(at: Stamp | undefined): StampedSet | undefined {
+    const { stamp, document } = this.#acceptor.accepted ?? {};
+    if (stamp === undefined || document === undefined) return undefined;
+    return compareStamps(stamp, at) > 0 ? { stamp, set: document.set } : undefined;
+  }
+
+  #noteSet(newer: StampedSet | undefined): void {
+    const newest = this.#toldSet?.stamp ?? this.#acceptor.accepted?.stamp;
+    if (newer !== undefined && compareStamps(newer.stamp, newest) > 0) this.#toldSet = newer;
+  }
+
+  /** Who asks something may be in a newer set only, which nobody has told of yet. The others are asked by the tick. */
+  #greetUnknown({ address, folder }: Sender): void {
+    const isKnown = this.#membersToGreet().some((member) => member.folder === folder);
+    if (!isKnown) this.#send(address, folder, undefined, { type: "hello" });
+  }
+
+  /** All in the set of the document here, and in a newer one that it was told of. */
+  #membersToGreet(): CoordinatorMember[] {
+    const set = this.#acceptor.accepted?.document.set;
+    return [set, this.#toldSet?.set].flatMap((one) => one === undefined ? [] : membersOf(one));
   }
 
   /** What this folder has promised is not what it says on its disk: it begins anew, as a learner. Rule G11. */
@@ -433,6 +477,7 @@ export class RegisterMember<D> {
     this.#starts = new KnownStarts([]);
     this.#chosen = undefined;
     this.#welcomedBy = new Set();
+    this.#toldSet = undefined;
     this.#toSelf = [];
     this.#disk.beginAnew();
     this.#admitted = true;
@@ -507,7 +552,7 @@ export class RegisterMember<D> {
       }
       return;
     }
-    for (const { address, folder } of membersOf(set)) {
+    for (const { address, folder } of this.#membersToGreet()) {
       if (folder === this.#folder || this.#welcomedBy.has(folder)) continue;
       // To whoever is there: the others may have other folders by now than this one knows of.
       this.#send(address, undefined, undefined, { type: "hello" });

@@ -182,6 +182,7 @@ const agreementText: fc.Arbitrary<string> = objectText({
     starts: knownStart.map((one) => `[${one}]`),
     known: knownStart,
     set: coordinatorSet,
+    newer: objectText({ stamp, set: coordinatorSet }),
     change: fc.oneof(
       objectText({ whole: objectText({ set: coordinatorSet, body: jsonText }) }),
       jsonText,

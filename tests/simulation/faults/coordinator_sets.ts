@@ -219,7 +219,7 @@ export class CoordinatorSets {
     this.#start(host);
   }
 
-  /** The others are a majority, whose folders are there, and who know of the newest document. */
+  /** The others are a majority, whose folders are there, and who take part: one of them has the newest document. */
   #mayLose(lost: CoordinatorHost, { voters, wanted }: CoordinatorSet): boolean {
     if (voters.length < 3 || wanted !== undefined) return false;
     return voters.every(({ id, folder }) => {

@@ -11,7 +11,8 @@ const document = { set, body: "text" };
 const start = { folder: "f2", start: 1, run: "q", writes: 9 };
 const BODIES: (Question<string> | Answer<string>)[] = [
   { type: "hello" },
-  { type: "welcome" },
+  { type: "welcome", newer: { stamp, set } },
+  { type: "welcome", newer: undefined },
   { type: "inquire", round: 1 },
   { type: "promise", round: 1, generation, has: stamp },
   { type: "accept", round: 1, stamp, change: { whole: document } },

@@ -14,9 +14,10 @@ import { KvError } from "../../../../shared/base/errors.ts";
 import {
   COORDINATOR_HOLD_MS,
   COORDINATOR_PROMISE_BAR_MS,
+  COORDINATOR_RESEND_MS,
 } from "../../../../shared/limits/membership.ts";
 import { SeededRandom } from "../../../../shared/platform/random.ts";
-import { A, at, B, C, document, generation, sender, stamp } from "./register_samples.ts";
+import { A, at, B, C, D, document, E, generation, sender, stamp } from "./register_samples.ts";
 
 /** One coordinator, c of a, b and c, whose others are played by the test. */
 class Stage {
@@ -54,8 +55,8 @@ class Stage {
     this.tick();
     this.synced();
     this.tick();
-    this.hears(A, { type: "welcome" });
-    this.hears(B, { type: "welcome" });
+    this.hears(A, { type: "welcome", newer: undefined });
+    this.hears(B, { type: "welcome", newer: undefined });
     // The starts of the others go to its disk as well.
     this.synced();
     this.synced();
@@ -163,7 +164,7 @@ Deno.test("RegisterMember: says nothing before its start is on disk, and takes p
   c.hears(A, accept);
   c.synced();
   assertEquals([c.take(), c.member.role], [[], "starting"]);
-  c.hears(A, { type: "welcome" });
+  c.hears(A, { type: "welcome", newer: undefined });
   assertEquals(c.member.role, "starting", "one of them has not been heard");
   c.tick(COORDINATOR_PROMISE_BAR_MS + 1);
   assertEquals(
@@ -175,6 +176,55 @@ Deno.test("RegisterMember: says nothing before its start is on disk, and takes p
   c.hears(A, accept);
   c.synced();
   assertEquals(c.take(), ["a accepted"]);
+});
+
+Deno.test("RegisterMember: a majority of a newer set that it is told of lets it take part as well (rule G11)", () => {
+  const c = new Stage();
+  c.tick();
+  c.synced();
+  c.tick();
+  c.take();
+  const newer = { stamp: stamp(2, 9), set: setOf(C, D, E) };
+  const confirm = {
+    type: "confirm",
+    round: 1,
+    generation: generation(2),
+    chosen: undefined,
+    starts: [],
+  } as const;
+  c.hears(D, confirm, { at: newer.stamp });
+  assertEquals(c.take(), ["d hello"], "nobody has named it yet");
+  c.hears(D, { type: "welcome", newer: { ...newer, stamp: stamp(1, 3) } }, { at: newer.stamp });
+  c.tick(COORDINATOR_PROMISE_BAR_MS + 1);
+  assertEquals(c.member.role, "starting", "an older set than its own says nothing");
+  c.take();
+  c.hears(D, { type: "welcome", newer }, { at: newer.stamp });
+  assertEquals(c.member.role, "standby");
+});
+
+Deno.test("RegisterMember: asks all of a newer set after a start, and takes no part before its hold is over (rule G11)", () => {
+  const c = new Stage();
+  c.tick();
+  c.synced();
+  const newer = { stamp: stamp(2, 9), set: setOf(A, C, D, E) };
+  c.hears(A, { type: "welcome", newer });
+  c.hears(E, { type: "welcome", newer }, { at: newer.stamp });
+  assertEquals(c.member.role, "starting");
+  c.take();
+  c.tick(COORDINATOR_RESEND_MS);
+  assertEquals(c.take(), ["? hello", "? hello"], "b and d");
+  c.tick(COORDINATOR_PROMISE_BAR_MS + 1);
+  assertEquals(c.member.role, "standby");
+});
+
+Deno.test("RegisterMember: tells its set to one that starts with an older document (rule G11)", () => {
+  const c = new Stage().started();
+  const newers = [stamp(1, 3), stamp(1, 4)].map((documentAt) => {
+    c.hears(B, { type: "hello" }, { at: documentAt });
+    const body = c.sent.splice(0).at(-1)?.body;
+    return body?.type === "welcome" ? body.newer : body;
+  });
+  assertEquals(newers, [{ stamp: stamp(1, 4), set: document("four").set }, undefined]);
 });
 
 Deno.test("RegisterMember: an old copy of a folder begins anew, as a stranger (rule G11)", () => {
