@@ -78,6 +78,8 @@ export class Replica {
   #claim: Claim | undefined;
   /** The configuration is that of a kept map: it may be an old one. */
   #vouched = false;
+  /** At the last failure of a read the disk refused writes. */
+  #diskFailed = false;
 
   /** @param damaged whether the store was found damaged when it was opened */
   constructor(owner: ReplicaOwner, store: PartitionStore, damaged: boolean) {
@@ -406,10 +408,15 @@ export class Replica {
     const failure = failureOf(error);
     const isDamaged = isDamage(error);
     if (isDamaged && !this.#isLast) return this.#giveUp(failure);
+    const diskFails = this.#owner.diskFailingMs() > 0;
+    // What failed because writes did says nothing of what can be read.
+    if (this.#diskFailed && !diskFails) this.#owner.retries.forget(this.partition);
+    this.#diskFailed = diskFails;
     const { attempts, sinceMs } = this.#owner.retries.failed(what, this.partition, failure);
     if (isDamaged && attempts === 1) this.#logDamage(failure);
     const forMs = this.#owner.nowMs() - sinceMs;
-    if (this.#isLast || attempts < READ_FAILURES_MAX || forMs < READ_FAILURE_MS_MAX) return false;
+    if (this.#isLast || diskFails) return false;
+    if (attempts < READ_FAILURES_MAX || forMs < READ_FAILURE_MS_MAX) return false;
     return this.#giveUp(
       new KvError(
         "corrupt",
