@@ -11,10 +11,10 @@ import { residentBytes } from "../../support/data/process_memory.ts";
 const MIB = 1024 * 1024;
 const KEYS = 500;
 /** Pairs of a write and a read; after the first, heaps and caches have their size. */
-const WARM_UP = 30_000;
-const LOAD = 60_000;
+const WARM_UP = 50_000;
+const LOAD = 50_000;
 /** More than heaps breathe, less than 1 KiB kept of each pair would come to. */
-const GROWTH_BYTES_MAX = 50 * MIB;
+const GROWTH_BYTES_MAX = 45 * MIB;
 
 Deno.test("cluster: memory does not grow with the number of requests served", async () => {
   await using cluster = await TestCluster.start({ nodes: 3 });
