@@ -348,8 +348,9 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
       "return this.#writes.size === 0 || this.ports.diskFailingMs() > 0;",
       "return this.#writes.size === 0;",
     ]],
-    seedsMax: 10,
-    storm: "full",
+    seedsMax: 1,
+    // With its reserve, a journal on a full disk ends what was accepted: the simulation comes upon it seldom.
+    test: "tests/scenarios/scenarios_test.ts",
   },
   {
     name: "a replica from before its data was given up is sent a difference",
