@@ -407,7 +407,10 @@ export class Replica {
   onReadFailed(what: string, error: unknown): boolean {
     const failure = failureOf(error);
     const isDamaged = isDamage(error);
-    if (isDamaged && !this.#isLast) return this.#giveUp(failure);
+    if (isDamaged && !this.#isLast) {
+      this.#giveUp(failure);
+      return true;
+    }
     const diskFails = this.#owner.diskFailingMs() > 0;
     // What failed because writes did says nothing of what can be read.
     if (this.#diskFailed && !diskFails) this.#owner.retries.forget(this.partition);
@@ -417,13 +420,14 @@ export class Replica {
     const forMs = this.#owner.nowMs() - sinceMs;
     if (this.#isLast || diskFails) return false;
     if (attempts < READ_FAILURES_MAX || forMs < READ_FAILURE_MS_MAX) return false;
-    return this.#giveUp(
+    this.#giveUp(
       new KvError(
         "corrupt",
         `it cannot be read: ${attempts} attempts in ${Math.round(forMs)} ms; ${failure.message}`,
         { cause: failure },
       ),
     );
+    return true;
   }
 
   /** It is the primary, and no other replica has what it has. */
@@ -432,8 +436,8 @@ export class Replica {
     return this.primary !== undefined && !others;
   }
 
-  /** @returns true */
-  #giveUp(failure: KvError): boolean {
+  /** Its data is damaged, and others have all of it. */
+  #giveUp(failure: KvError): void {
     if (!this.damaged) {
       this.#logDamage(failure);
       this.store.markDamaged();
@@ -443,7 +447,6 @@ export class Replica {
     // The coordinator makes another one primary as soon as it hears, and waits for no lease.
     if (this.primary !== undefined) this.primary.leaseBarred = true;
     if (this.isInSync) this.#reportDamaged();
-    return true;
   }
 
   #logDamage({ message }: KvError): void {
