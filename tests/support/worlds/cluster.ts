@@ -445,10 +445,14 @@ export class TestCluster implements AsyncDisposable {
     );
   }
 
+  /** Servers that others have started beside these, by name: their logs are shown too. */
+  further: () => readonly (readonly [string, ServerProcess])[] = () => [];
+
   /** The ends of all logs, to show if a test fails. */
   logs(): string {
     const processes = [
       ["coordinator", this.#coordinator?.process] as const,
+      ...this.further(),
       ...this.#nodes.map(({ process }, i) => [`node ${i}`, process] as const),
     ];
     return processes.flatMap(([name, process]) => [

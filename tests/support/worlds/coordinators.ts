@@ -30,6 +30,7 @@ export class TestCoordinators implements AsyncDisposable {
   constructor(cluster: TestCluster, links?: CoordinatorLinks) {
     this.cluster = cluster;
     this.#links = links;
+    cluster.further = () => this.#standbys.map(({ id, process }) => [id, process]);
   }
 
   /** Starts some more, and has them added. */
