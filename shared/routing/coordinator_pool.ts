@@ -6,7 +6,12 @@
  */
 import { type Address, formatAddress } from "../platform/transport.ts";
 import type { Message } from "../wire/messages.ts";
-import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
+import { RpcClient, type RpcClientDeps, type RpcClientOptions } from "../wire/rpc_client.ts";
+
+/** How a process connects to a coordinator: a member of the cluster wants a member at the other end, too. */
+export function toCoordinator({ role }: Message<"hello">): RpcClientOptions {
+  return role === "client" ? {} : { member: { role: "coordinator" } };
+}
 
 /** Connections to coordinators. */
 export class CoordinatorPool {
@@ -26,8 +31,7 @@ export class CoordinatorPool {
     const known = this.#clients.get(name);
     if (known !== undefined) return known;
     const hello = this.#hello();
-    const options = hello.role === "client" ? {} : { member: { role: "coordinator" } as const };
-    const client = new RpcClient(this.#deps, address, hello, {}, options);
+    const client = new RpcClient(this.#deps, address, hello, {}, toCoordinator(hello));
     this.#clients.set(name, client);
     if (this.#closed) client.close();
     return client;

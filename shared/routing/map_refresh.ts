@@ -12,6 +12,7 @@ import { failureOf, KvError } from "../base/errors.ts";
 import { LOGIN_TIMEOUT_MS } from "../limits/connections.ts";
 import { MAP_REFRESH_GAP_MS, MAP_REQUEST_TIMEOUT_MS } from "../limits/requests.ts";
 import type { Message, Reply } from "../wire/messages.ts";
+import { toCoordinator } from "./coordinator_pool.ts";
 import type { NodePool } from "./node_pool.ts";
 import { type Random, randomBelow } from "../platform/random.ts";
 import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
@@ -162,10 +163,11 @@ export class MapRefresh {
     });
   }
 
-  /** A connection to a seed is kept only while it is asked. */
+  /** A connection to a seed is kept only while it is asked. Only clients have seeds that are no coordinators. */
   #seed({ seed }: { seed: Address }): RpcClient {
+    const { deps, hello } = this.#options;
     this.#seedClient?.close();
-    this.#seedClient = new RpcClient(this.#options.deps, seed, this.#options.hello);
+    this.#seedClient = new RpcClient(deps, seed, hello, {}, toCoordinator(hello));
     return this.#seedClient;
   }
 

@@ -94,8 +94,8 @@ export class Adversary {
     this.#ownName = security.insider.id;
     world.network.onDatagramSent = (bytes, from, to) => this.#record(bytes, from, to);
     this.#tls = {
-      member: { identity: security.insider.identity, clients: false },
-      revoked: { identity: security.removed.identity, clients: false },
+      member: { identity: security.insider.identity, clients: false, isCareless: true },
+      revoked: { identity: security.removed.identity, clients: false, isCareless: true },
     };
   }
 

@@ -41,6 +41,16 @@ export const SECURITY_MUTATIONS: readonly Mutation[] = [
     storm: "adversary",
   },
   {
+    name: "a node asks whoever is at a coordinator's address for a map",
+    file: "shared/routing/map_refresh.ts",
+    edits: [[
+      "new RpcClient(deps, seed, hello, {}, toCoordinator(hello))",
+      "new RpcClient(deps, seed, hello)",
+    ]],
+    seedsMax: 5,
+    storm: "adversary",
+  },
+  {
     name: "a node's word for a later map stops the coordinator",
     file: "coordinator/membership/document_check.ts",
     edits: [["if (this.#seals !== undefined && !isShown)", "if (false && !isShown)"]],

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { invariant } from "../../../shared/base/errors.ts";
 import { Secret } from "../../../shared/base/secret.ts";
 import type {
   MemberCredentials,
@@ -21,6 +22,8 @@ export interface SimTls {
   readonly identity: MemberIdentity | undefined;
   /** Whether its ports let in those that show no certificate, as nobody. */
   readonly clients: boolean;
+  /** An adversary's: it speaks to whoever is there. */
+  readonly isCareless?: true;
 }
 
 /** What a member of the simulated cluster shows. */
@@ -56,7 +59,9 @@ export function shakeHands(
 ): Handshake {
   const theirs = called?.identity?.current();
   let calledName: MemberName | undefined;
-  if (wanted !== undefined && caller?.identity !== undefined) {
+  if (caller?.identity !== undefined && !caller.isCareless) {
+    // As the real transport does: whoever shows a certificate says whom it wants.
+    invariant(wanted !== undefined, "who connects to a member says to which");
     calledName = nameOf(theirs, caller.identity);
     const isIt = calledName?.role === wanted.role &&
       (wanted.id === undefined || calledName.id === wanted.id);
