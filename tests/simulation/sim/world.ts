@@ -209,6 +209,8 @@ export class World {
   #coordinatorIds = 1;
   #set: CoordinatorSet | undefined;
   #documentText: string | undefined;
+  /** What the disks of several coordinators had when they were read last. */
+  #documentTexts: (string | undefined)[] = [];
   #document: ClusterDocument | undefined;
   #chosenStamp: Stamp | undefined;
 
@@ -287,9 +289,13 @@ export class World {
 
   /** All coordinators that run, by host. */
   get coordinators(): { name: string; process: SimProcess; coordinator: Coordinator }[] {
-    return this.allCoordinatorHosts.flatMap(({ name, process, coordinator }) =>
-      process === undefined || coordinator === undefined ? [] : [{ name, process, coordinator }]
-    );
+    const all: { name: string; process: SimProcess; coordinator: Coordinator }[] = [];
+    for (const { name, process, coordinator } of this.allCoordinatorHosts) {
+      if (process !== undefined && coordinator !== undefined) {
+        all.push({ name, process, coordinator });
+      }
+    }
+    return all;
   }
 
   /** The active coordinator, or the first one if there is none. */
@@ -333,9 +339,12 @@ export class World {
   /** What is accepted on the disks of a majority of its own set is chosen; it stays so when they go on. */
   #chosenOnDisks(): ClusterDocument | undefined {
     const hosts = this.allCoordinatorHosts;
-    const joined = hosts.map(({ disk }) => disk.documents.get(RECORD_DOCUMENT)).join("\n");
-    if (joined === this.#documentText) return this.#document;
-    this.#documentText = joined;
+    // Looked at after each event: the texts themselves are compared, not copies of them.
+    const seen = this.#documentTexts;
+    const isSame = (host: CoordinatorHost, i: number) =>
+      host.disk.documents.get(RECORD_DOCUMENT) === seen[i];
+    if (hosts.length === seen.length && hosts.every(isSame)) return this.#document;
+    this.#documentTexts = hosts.map(({ disk }) => disk.documents.get(RECORD_DOCUMENT));
     const records = hosts.flatMap((host) => this.recordOf(host) ?? []);
     for (const { accepted } of records) {
       if (accepted === undefined || compareStamps(accepted.stamp, this.#chosenStamp) <= 0) continue;
