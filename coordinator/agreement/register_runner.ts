@@ -14,7 +14,7 @@ import { type Clock, setPeriodic, type Timer } from "../../shared/platform/clock
 import type { DocumentStore } from "../../shared/platform/document_store.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { Random } from "../../shared/platform/random.ts";
-import type { Address } from "../../shared/platform/transport.ts";
+import { type Address, isSameAddress } from "../../shared/platform/transport.ts";
 import {
   type CoordinatorMember,
   type CoordinatorSet,
@@ -289,6 +289,12 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
 
   #noteJoining(member: CoordinatorMember): void {
     const isKnown = this.#joining.has(member.folder);
+    // Whoever waited at this address before is gone.
+    for (const [folder, { member: { address } }] of this.#joining) {
+      if (folder !== member.folder && isSameAddress(address, member.address)) {
+        this.#joining.delete(folder);
+      }
+    }
     if (!isKnown && this.#joining.size >= JOINING_MAX) return;
     if (!isKnown) {
       this.#deps.log.info("a coordinator waits to be added (kv-client coordinators add)", {
@@ -319,7 +325,7 @@ export class RegisterRunner<D> implements ManagedRegister<D> {
     this.#addresses.set(member.member.folder, member.member.address);
     const voters = set.voters.map((voter) => {
       const address = this.#addresses.get(voter.folder) ?? voter.address;
-      const isSame = address.host === voter.address.host && address.port === voter.address.port;
+      const isSame = isSameAddress(address, voter.address);
       return isSame ? voter : { ...voter, address };
     });
     if (voters.every((voter, i) => voter === set.voters[i])) return;

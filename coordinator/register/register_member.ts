@@ -18,7 +18,7 @@ import {
   COORDINATOR_RESEND_MS,
 } from "../../shared/limits/membership.ts";
 import { type Random, randomFraction, randomId } from "../../shared/platform/random.ts";
-import type { Address } from "../../shared/platform/transport.ts";
+import { type Address, isSameAddress } from "../../shared/platform/transport.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Active } from "./active.ts";
 import { type AskPorts, Candidacy, type Progress } from "./candidacy.ts";
@@ -670,9 +670,7 @@ export class RegisterMember<D> {
 }
 
 function union(a: readonly Address[], b: readonly Address[]): Address[] {
-  const isNew = ({ host, port }: Address) =>
-    !a.some((one) => one.host === host && one.port === port);
-  return [...a, ...b.filter(isNew)];
+  return [...a, ...b.filter((one) => !a.some((known) => isSameAddress(known, one)))];
 }
 
 /** Whether it tells of something that must not be forgotten. */

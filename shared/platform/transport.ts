@@ -132,6 +132,11 @@ export interface Transport {
   ): Promise<DatagramSocket>;
 }
 
+/** Whether it is the same place. */
+export function isSameAddress(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
 /** `host:port`, with brackets round an IPv6 address. */
 export function formatAddress(address: Address): string {
   return address.host.includes(":")

@@ -16,7 +16,7 @@ import { toCoordinator } from "./coordinator_pool.ts";
 import type { NodePool } from "./node_pool.ts";
 import { type Random, randomBelow } from "../platform/random.ts";
 import { RpcClient, type RpcClientDeps } from "../wire/rpc_client.ts";
-import { type Address, formatAddress } from "../platform/transport.ts";
+import { type Address, formatAddress, isSameAddress } from "../platform/transport.ts";
 
 /** What a refresh needs. */
 export interface MapRefreshOptions {
@@ -127,7 +127,7 @@ export class MapRefresh {
       : [{ node: this.#first }];
     const coordinators = current.call(this.#options)?.coordinators ?? [];
     const further = coordinators.map(({ host, port }) => ({ host, port }))
-      .filter(({ host, port }) => !seeds.some((seed) => seed.host === host && seed.port === port));
+      .filter((address) => !seeds.some((seed) => isSameAddress(seed, address)));
     const seedSources = this.#shuffled([...seeds, ...further].map((seed): Source => ({ seed })));
     // Nodes that are said to be down come last, because asking them mostly ends in a time-out.
     return [...first, ...others(true), ...seedSources, ...others(false)];

@@ -74,11 +74,10 @@ export class CoordinatorSets {
       const set = world.coordinatorSet;
       if (set !== undefined) {
         this.#takeOut(set);
-        const isIn = this.#isIn(set, world.first);
-        if (set.wanted === undefined && isIn) return;
         if (set.wanted !== undefined) this.#callOff(set);
-        else if (!isIn) this.#bringBackFirst();
+        else if (!this.#isIn(set, world.first)) this.#bringBackFirst();
       }
+      // To the end of the run: an order of the storm may still be on its way.
       this.#mendSoon();
     });
   }

@@ -146,6 +146,29 @@ Deno.test("RegisterRunner: an address that is another by now is written into the
   await stage.runner.close();
 });
 
+Deno.test("RegisterRunner: who comes to the address of one that waited takes its place", async () => {
+  const stage = new Stage(FIRST);
+  await stage.runner.start();
+  const greet = (id: string, port: number) =>
+    stage.runner.receive({
+      from: {
+        id,
+        folder: `folder of ${id}`,
+        address: { host: "other", port },
+        start: 1,
+        run: `run of ${id}`,
+        writes: 0,
+        at: undefined,
+      },
+      to: undefined,
+      toRun: undefined,
+      body: { type: "hello" },
+    });
+  for (const [id, port] of [["c2", 1], ["c3", 2], ["c4", 1]] as const) greet(id, port);
+  assertEquals(stage.runner.state.joining.map(({ id }) => id).toSorted(), ["c3", "c4"]);
+  await stage.runner.close();
+});
+
 Deno.test("RegisterRunner.close: waits for a write, and calls nobody any more", async () => {
   const stage = new Stage(FIRST);
   await stage.runner.start();
