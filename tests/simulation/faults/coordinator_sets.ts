@@ -25,6 +25,13 @@ const WAIT_MS = 8_000;
 /** How long one that was taken out still runs, at most: nobody may listen to it. */
 const LINGER_MS = 8_000;
 
+/** Within this time of a step of a change the active one is killed, so that the step may be anywhere on its way. */
+const KILL_WITHIN_MS = 60;
+
+/** The steps of a change: new ones are made level, both majorities count, it is done. */
+const STAGES = ["levelling", "joint", "done"] as const;
+type Stage = (typeof STAGES)[number];
+
 /** What can be wrong with a disk. */
 type Loss = "emptied" | "put back";
 
@@ -38,10 +45,14 @@ export class CoordinatorSets {
   #copy: { readonly host: CoordinatorHost; readonly disk: SimDisk } | undefined;
   #copies = 0;
   #calm = false;
+  /** The step of the next change at which the active one is killed. */
+  #killAt: Stage | undefined;
+  #stage: Stage = "done";
 
   constructor(world: World, random: Random) {
     this.#world = world;
     this.#random = random;
+    world.onCoordinatorSet = (set) => this.#onSet(set);
   }
 
   /** The next thing happens, unless one is under way. */
@@ -97,9 +108,29 @@ export class CoordinatorSets {
     this.#order({ add: [first.id] }, () => {});
   }
 
+  /** A document with this set is chosen. */
+  #onSet(set: CoordinatorSet): void {
+    const stage: Stage = set.joint ? "joint" : set.wanted === undefined ? "done" : "levelling";
+    const isNew = stage !== this.#stage;
+    this.#stage = stage;
+    if (this.#calm || !isNew || stage !== this.#killAt) return;
+    this.#killAt = undefined;
+    const world = this.#world;
+    world.scheduler.after(randomBelow(this.#random, KILL_WITHIN_MS), undefined, () => {
+      const host = world.allCoordinatorHosts.find(({ coordinator }) => coordinator?.isActive);
+      if (this.#calm || host === undefined) return;
+      world.coverage.hit(`fault: coordinator killed while a change is ${stage}`);
+      this.#kill(host);
+      world.scheduler.after(world.outageMs(), undefined, () => {
+        if (!host.retired) this.#start(host);
+      });
+    });
+  }
+
   #change(set: CoordinatorSet, add: number, remove: number): void {
     const world = this.#world;
     if (add <= 0 && remove <= 0) return;
+    this.#killAt = STAGES[randomBelow(this.#random, 2 * STAGES.length)];
     const idle = world.allCoordinatorHosts.filter((host) => host.retired && !this.#isIn(set, host));
     for (let i = 0; i < add; i++) {
       const host = idle[i];

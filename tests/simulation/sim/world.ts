@@ -322,6 +322,9 @@ export class World {
     return text === undefined ? undefined : parseRecord(JSON.parse(text), parseClusterDocument);
   }
 
+  /** Called when a set is chosen, from inside of whatever looked: who acts on it does so later. */
+  onCoordinatorSet: (set: CoordinatorSet) => void = () => {};
+
   /** The document on the coordinator's disk, or the newest that a majority's disks have; undefined before the first. */
   get document(): ClusterDocument | undefined {
     if (this.areSeveral) return this.#chosenOnDisks();
@@ -367,6 +370,7 @@ export class World {
     if (before.size > 0 && isNew > 0) this.coverage.hit("fault: coordinator added", isNew);
     if (isGone > 0) this.coverage.hit("fault: coordinator removed", isGone);
     this.#set = set;
+    this.onCoordinatorSet(set);
   }
 
   get persisted(): StoredCluster | undefined {
