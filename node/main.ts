@@ -57,7 +57,6 @@ import {
 import { parsePlace, settingsOfWorker, type WorkerPlace } from "./worker_settings.ts";
 import { WorkerLink } from "./workers/deno_worker_link.ts";
 import { refuseMachineFolder } from "./workers/file_machine_folder.ts";
-import { machineHealth } from "./workers/machine_health.ts";
 import type { Admission } from "../shared/admission/admission.ts";
 import type { ServerCertificate } from "../shared/platform/server_certificate.ts";
 
@@ -193,8 +192,8 @@ async function runNode(given: NodeRun): Promise<void> {
   keepOnly(filesOf(dataPath), log);
   if (link === undefined) console.log(readyLine(config.host, runtime));
   else {
-    const { address: { port }, httpPort } = runtime;
-    await link.report({ report: "ready", port, http: httpPort });
+    const { address: { port }, httpPort, node: { nodeId } } = runtime;
+    await link.report({ report: "ready", port, http: httpPort, node: nodeId });
     link.reportHealth(() => runtime.health());
   }
 
@@ -334,10 +333,7 @@ function sharedFrontEnds(
           shared: true,
         }),
     }),
-    health: (own) => machineHealth(own, number, link.workers),
-    whyNoMetrics:
-      `port ${httpPort} is shared by ${workers} workers, and each has metrics of its own: ask their own HTTP ports ` +
-      "(kv-client list-nodes shows them)",
+    health: () => link.workers,
   };
 }
 

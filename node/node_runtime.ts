@@ -28,7 +28,7 @@ import type { HttpSite } from "../shared/http/endpoints/endpoint.ts";
 import { HttpFrontEnd } from "../shared/http/front_end.ts";
 import { type HealthReport, withAudit } from "../shared/http/protocol/health_report.ts";
 import { NO_ORIGINS } from "../shared/http/protocol/origins.ts";
-import { HttpProblem, problemResponse } from "../shared/http/protocol/problem.ts";
+import { problemResponse } from "../shared/http/protocol/problem.ts";
 import { DEFAULT_LIMITS } from "../shared/validation/request_checks.ts";
 import type { AccessControl } from "../shared/security/access_control.ts";
 import { CoordinatorPool } from "../shared/routing/coordinator_pool.ts";
@@ -50,6 +50,7 @@ import type {
   NodeMembership,
   NodeRuntimeDeps,
   NodeRuntimeOptions,
+  SharedFrontEnds,
 } from "./node_runtime_options.ts";
 import { databaseWanted, StandaloneDatabases } from "./standalone_databases.ts";
 import { type NodeFolder, openData } from "./node_folder.ts";
@@ -57,6 +58,9 @@ import { GroupCommit } from "./storage/partition_store.ts";
 import { RowCache } from "./storage/row_cache.ts";
 import type { DatabaseWish } from "./server/database_directory.ts";
 import { NodeServer } from "./server/node_server.ts";
+import { machineHealth, workersNow } from "./workers/machine_health.ts";
+import { MachineQuestions } from "./workers/machine_questions.ts";
+import { machineExposition } from "./workers/machine_stats.ts";
 import {
   joinStandalone,
   refuseStandaloneFolder,
@@ -89,6 +93,8 @@ export class NodeRuntime {
   readonly #frontEnd: HttpFrontEnd;
   /** Answers at the port that is shared: as the machine. */
   readonly #machineFrontEnd: HttpFrontEnd | undefined;
+  /** Asks the other workers of the machine. */
+  readonly #machine: MachineQuestions | undefined;
   readonly #requestMetrics: RequestMetrics;
   readonly #tracing: RequestTracing | undefined;
   readonly #process: ProcessSite | undefined;
@@ -208,7 +214,8 @@ export class NodeRuntime {
     if (shared === undefined) return runtime;
     // Last: until now the other workers have served who came.
     try {
-      listeners.push(await deps.transport.listen(shared.listen, onStream, { shared: true }));
+      const onShared = (stream: Stream) => runtime.server.acceptShared(stream);
+      listeners.push(await deps.transport.listen(shared.listen, onShared, { shared: true }));
       const machine = runtime.#machineFrontEnd;
       const machineHttp = shared.openHttp?.(
         (request, account) =>
@@ -273,6 +280,8 @@ export class NodeRuntime {
       keep: (databases) => folder.keepDatabases?.(databases),
       adopt: (map) => this.#adopt(map),
     });
+    const { shared } = options;
+    this.#machine = shared && this.#askMachine(shared);
     const { work } = node;
     this.server = new NodeServer({ clock, random, log: deps.logger("server"), work }, {
       node,
@@ -288,6 +297,11 @@ export class NodeRuntime {
       requestMetrics: this.#requestMetrics,
       tracing: this.#tracing,
       metrics: () => this.metrics(),
+      machine: this.#machine && shared && {
+        questions: this.#machine,
+        worker: shared.worker,
+        address: shared.listen,
+      },
       databases: {
         want: (id, wish) => this.#wantDatabase(id, wish),
         ...("standalone" in options.cluster
@@ -299,22 +313,19 @@ export class NodeRuntime {
         ...(options.secured === undefined || this.#heartbeats === undefined
           ? {}
           : { refused_acknowledgements: this.#heartbeats.refused }),
-        ...(options.shared === undefined ? {} : {
-          worker: options.shared.worker,
-          workers: options.shared.workers,
-        }),
+        ...(shared === undefined ? {} : { worker: shared.worker, workers: shared.workers }),
       }),
     });
     node.askUsage = (done) => this.server.askUsage(done);
     const site = this.#httpSite(options, admission);
     this.#frontEnd = this.#makeFrontEnd(options, site);
-    const { shared } = options;
     this.#machineFrontEnd = shared && this.#makeFrontEnd(options, {
       ...site,
-      health: () => shared.health(this.health()),
-      metrics: () => {
-        throw new HttpProblem(404, "bad_request", shared.whyNoMetrics);
-      },
+      health: () => machineHealth(this.health(), shared.worker, shared.health()),
+      metricsText: () =>
+        new Promise((resolve) => {
+          this.#machine?.ask("metrics", (answers) => resolve(machineExposition(answers)));
+        }),
     });
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     if ("standalone" in options.cluster) return;
@@ -509,6 +520,16 @@ export class NodeRuntime {
     this.#mapKeeper?.keep(map);
     this.#router.adopt(map);
     this.#coordinators.keep(map.coordinators ?? []);
+  }
+
+  #askMachine(shared: SharedFrontEnds): MachineQuestions {
+    return new MachineQuestions({
+      own: shared.worker,
+      workers: () => workersNow(this.health(), shared.worker, shared.health()),
+      ask: (node, message, timeoutMs, done) => this.#router.request(node, message, timeoutMs, done),
+      answer: (question) =>
+        question === "stats" ? this.server.stats() : metricDocument(this.metrics()),
+    });
   }
 
   #makeFrontEnd(options: NodeRuntimeOptions, site: HttpSite): HttpFrontEnd {

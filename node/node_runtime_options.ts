@@ -5,7 +5,6 @@
  */
 import type { Admission, AdmissionOptions } from "../shared/admission/admission.ts";
 import type { HandleHttp, HttpServer } from "../shared/http/deno_http_server.ts";
-import type { HealthReport } from "../shared/http/protocol/health_report.ts";
 import type { OriginRules } from "../shared/http/protocol/origins.ts";
 import type { ProcessSite } from "../shared/metrics/process_site.ts";
 import type { Clock } from "../shared/platform/clock.ts";
@@ -15,6 +14,7 @@ import type { Address, Transport } from "../shared/platform/transport.ts";
 import type { AccessControl } from "../shared/security/access_control.ts";
 import type { SecurityKeeper } from "../shared/security/security_keeper.ts";
 import type { RequestLimits } from "../shared/validation/request_checks.ts";
+import type { WorkerHealth } from "./workers/worker_lines.ts";
 import type { Locate } from "./membership/coordinator_session.ts";
 import type { MemberSecurity } from "./membership/member_security.ts";
 import type { NodeFolder } from "./node_folder.ts";
@@ -56,11 +56,9 @@ export interface SharedFrontEnds {
   readonly listen: Address;
   /** Opens the HTTP port of all of them. Absent: no HTTP. */
   openHttp?(handle: HandleHttp, admission: Admission): HttpServer;
-  /** The health of the machine, given that of this worker. */
-  health(own: HealthReport): HealthReport;
-  /** Why the machine as a whole has no metrics, and where those of each worker are. */
-  readonly whyNoMetrics: string;
-  /** For `stats`. */
+  /** How all of them are, as the supervisor has told last. */
+  health(): readonly WorkerHealth[];
+  /** The number of this one. */
   readonly worker: number;
   readonly workers: number;
 }

@@ -146,10 +146,10 @@ export class RespServer implements SessionServer {
     return sum;
   }
 
-  /** Takes a stream over. */
-  accept(stream: Stream, seat: Seat): void {
+  /** Takes a stream over. @param isShared whether it came by the port that the workers of a machine share */
+  accept(stream: Stream, seat: Seat, isShared = false): void {
     const id = ++this.connections;
-    const session = new RespSession(this, stream, id, seat);
+    const session = new RespSession(this, stream, id, seat, isShared);
     this.sessions.set(id, session);
     this.#draining?.add(session);
   }

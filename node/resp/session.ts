@@ -46,6 +46,7 @@ import type { RespWriter } from "./protocol/writer.ts";
 /** Serves one stream. */
 export class RespSession implements DispatchSession, TransactionSession, Retirable, Caller {
   readonly id: number;
+  readonly isShared: boolean;
   readonly stream: Stream;
   readonly server: SessionServer;
   readonly createdMs: number;
@@ -95,8 +96,15 @@ export class RespSession implements DispatchSession, TransactionSession, Retirab
   #heldBytes = 0;
 
   /** Begins reading `stream`, which must not have been started. */
-  constructor(server: SessionServer, stream: Stream, id: number, seat: Seat) {
+  constructor(
+    server: SessionServer,
+    stream: Stream,
+    id: number,
+    seat: Seat,
+    isShared: boolean,
+  ) {
     this.id = id;
+    this.isShared = isShared;
     this.#seat = seat;
     this.server = server;
     this.stream = stream;

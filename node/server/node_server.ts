@@ -75,6 +75,8 @@ import type { Random } from "../../shared/platform/random.ts";
 import type { Address, Stream } from "../../shared/platform/transport.ts";
 import { DatabaseDirectory, type DatabaseWish } from "./database_directory.ts";
 import { type DatabaseNode, type Forwarder, NodeDatabase } from "./node_database.ts";
+import type { MachineQuestions } from "../workers/machine_questions.ts";
+import { machineStats } from "../workers/machine_stats.ts";
 import type { PeerConnection } from "../peers/upstream_connection.ts";
 import type { StartThread } from "../resp/scripts/script_runner.ts";
 import { RespServer } from "../resp/resp_server.ts";
@@ -88,6 +90,15 @@ export interface ServerNode extends DatabaseNode {
   /** What named databases have in the partitions that it is primary of. */
   databaseUsage(): DatabaseUsage;
   collect(set: MetricSet): void;
+}
+
+/** The machine of which a node is a worker. */
+export interface ServedMachine {
+  readonly questions: MachineQuestions;
+  /** The number of this worker. */
+  readonly worker: number;
+  /** The port that all of them share. */
+  readonly address: Address;
 }
 
 /** What a server is given. */
@@ -118,6 +129,8 @@ export interface NodeServerOptions {
   readonly startScriptThread?: StartThread | undefined;
   /** More for `stats`. */
   stats?(): Record<string, unknown>;
+  /** Of a worker: the machine, for those who come by {@linkcode NodeServer.acceptShared}. */
+  readonly machine?: ServedMachine | undefined;
   /** Counts requests; the process has one. Default: one of its own. */
   readonly requestMetrics?: RequestMetrics | undefined;
   /** Makes spans of requests that are part of a trace. Default: nobody does. */
@@ -134,6 +147,8 @@ export class NodeServer {
   readonly #options: NodeServerOptions;
   readonly #node: ServerNode;
   readonly #acceptor: Acceptor;
+  /** For the port that the workers of a machine share. */
+  readonly #sharedAcceptor: Acceptor;
   readonly #resp: RespServer;
   readonly #draining: Draining;
   /** The databases, for whoever makes sure that one is there. */
@@ -201,16 +216,27 @@ export class NodeServer {
         clientsMax: () => options.admission.clientsMax,
         isReachable: (node) => this.#mayReach(node),
         askOthers: (message, timeoutMs, done) => this.#askOthers(message, timeoutMs, done),
-        stats: () => this.#stats(),
+        stats: () => this.stats(),
         metrics: () => this.#metrics(),
         databaseUsage: () => options.node.databaseUsage(),
+        machine: options.machine,
       },
       databases: this.databases,
     });
     this.#acceptor = new Acceptor(
       {
-        json: (stream, seat) => this.#serve(stream, seat),
+        json: (stream, seat) => this.#serve(stream, seat, false),
         other: this.#resp,
+      },
+      options.admission,
+    );
+    this.#sharedAcceptor = new Acceptor(
+      {
+        json: (stream, seat) => this.#serve(stream, seat, true),
+        other: {
+          accept: (stream, seat) => this.#resp.accept(stream, seat, true),
+          refusal: (error) => this.#resp.refusal(error),
+        },
       },
       options.admission,
     );
@@ -245,6 +271,11 @@ export class NodeServer {
     this.#acceptor.accept(stream);
   }
 
+  /** As {@linkcode accept}, at the port that the workers of a machine share: it is asked as the machine. */
+  acceptShared(stream: Stream): void {
+    this.#sharedAcceptor.accept(stream);
+  }
+
   /**
    * Ends the connections of clients in good order, within STOP_GRACE_MS. Those of nodes that keep replicas
    * here in step go on until {@linkcode close}.
@@ -263,13 +294,26 @@ export class NodeServer {
     this.#resp.close();
     this.database.close();
     this.databases.close();
-    this.#acceptor.closeAll(true);
-    await this.#acceptor.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS);
+    const acceptors = [this.#acceptor, this.#sharedAcceptor];
+    for (const one of acceptors) one.closeAll(true);
+    await Promise.all(acceptors.map((one) => one.whenEmpty(this.#deps.clock, CLOSE_LINGER_MS)));
   }
 
-  #serve(stream: Stream, seat: Seat): void {
+  /** @param isShared whether it came by the port that the workers of a machine share */
+  #serve(stream: Stream, seat: Seat, isShared: boolean): void {
+    const machine = isShared ? this.#options.machine : undefined;
     const server = new RequestServer(stream, this.#deps, {
-      onRequest: (request, reply, connection) => this.#onRequest(request, reply, connection),
+      onRequest: (request, reply, connection) => {
+        if (machine === undefined || request.req_type !== "stats") {
+          return this.#onRequest(request, reply, connection);
+        }
+        this.#counts.requests++;
+        admitRequest(request, connection, this.#logins);
+        machine.questions.ask(
+          "stats",
+          (answers) => reply({ req_type: "result", result: machineStats(answers, machine.worker) }),
+        );
+      },
       onHello: (hello, connection, isFirst) => {
         const takeOver = this.#onHello(hello, connection, seat, isFirst);
         // A peer's connection has no request whose answer somebody would miss.
@@ -368,7 +412,7 @@ export class NodeServer {
         return reply({ req_type: "result", result: location });
       }
       case "stats":
-        return reply({ req_type: "result", result: this.#stats() });
+        return reply({ req_type: "result", result: this.stats() });
       case "prepare_part":
       case "read_part":
       case "finish_part":
@@ -545,11 +589,14 @@ export class NodeServer {
     set.set("kv_forwarded_requests_total", this.#counts.forwarded);
     set.set("kv_watches", this.database.watchCount);
     set.set("kv_resp_connections", this.#resp.sessions.size);
+    set.set("kv_resp_connections_total", this.#resp.connections);
+    set.set("kv_resp_commands_total", this.#resp.commands);
     collectAdmission(set, this.#options.admission.stats());
     this.#node.collect(set);
   }
 
-  #stats(): Record<string, unknown> {
+  /** What `stats` says of this node. */
+  stats(): Record<string, unknown> {
     const access = this.#options.security?.access ?? this.#options.access;
     return {
       ...this.#node.stats(),

@@ -10,18 +10,29 @@ import type { HealthReport } from "../../shared/http/protocol/health_report.ts";
 import type { WorkerHealth } from "./worker_lines.ts";
 
 /**
+ * How each worker is, by their numbers.
+ *
  * @param own of the worker that answers, now
  * @param workers of all, as the supervisor has told last
  */
+export function workersNow(
+  { status, reasons }: Pick<HealthReport, "status" | "reasons">,
+  ownNumber: number,
+  workers: readonly WorkerHealth[],
+): WorkerHealth[] {
+  const known = workers.find(({ worker }) => worker === ownNumber);
+  const others = workers.filter(({ worker }) => worker !== ownNumber);
+  return [...others, { ...known, worker: ownNumber, status, reasons }]
+    .sort((a, b) => a.worker - b.worker);
+}
+
+/** What `/health` of the machine says; the parameters are those of {@linkcode workersNow}. */
 export function machineHealth(
   own: HealthReport,
   ownNumber: number,
   workers: readonly WorkerHealth[],
 ): HealthReport {
-  const others = workers.filter(({ worker }) => worker !== ownNumber);
-  const { status, reasons } = own;
-  const all = [...others, { worker: ownNumber, status, reasons }]
-    .sort((a, b) => a.worker - b.worker);
+  const all = workersNow(own, ownNumber, workers);
   return {
     role: own.role,
     status: all.every(({ status }) => status === "unavailable")

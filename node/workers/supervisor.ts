@@ -62,6 +62,8 @@ interface Worker {
   failures: number;
   restartMs: number;
   health: Pick<WorkerHealth, "status" | "reasons">;
+  /** The node that it was when it was ready last. */
+  node: string | undefined;
   /** When it has told anything last. */
   heardMs: number;
   silent: boolean;
@@ -98,6 +100,7 @@ export class Supervisor {
       failures: 0,
       restartMs: 0,
       health: STARTING,
+      node: undefined,
       heardMs: 0,
       silent: false,
       hasLeft: false,
@@ -112,7 +115,11 @@ export class Supervisor {
   /** How each worker is that has not left. */
   get health(): readonly WorkerHealth[] {
     return this.#workers.filter(({ hasLeft }) => !hasLeft)
-      .map(({ number, health }) => ({ worker: number, ...health }));
+      .map((worker) => ({
+        worker: worker.number,
+        ...worker.health,
+        ...(worker.phase === "ready" && !worker.silent ? { node: worker.node } : {}),
+      }));
   }
 
   /** A worker has said something. */
@@ -123,6 +130,7 @@ export class Supervisor {
     worker.silent = false;
     switch (report.report) {
       case "ready":
+        worker.node = report.node;
         this.#onReady(worker, nowMs);
         break;
       case "health":

@@ -5,7 +5,11 @@
  *
  * @module
  */
-import { WORKER_REASON_CHARACTERS_MAX, WORKER_REASONS_MAX } from "../../shared/limits/cluster.ts";
+import {
+  WORKER_NODE_CHARACTERS_MAX,
+  WORKER_REASON_CHARACTERS_MAX,
+  WORKER_REASONS_MAX,
+} from "../../shared/limits/cluster.ts";
 import type { HealthReport } from "../../shared/http/protocol/health_report.ts";
 
 /** How a worker is, as the others of its machine are told. */
@@ -14,6 +18,8 @@ export interface WorkerHealth {
   readonly worker: number;
   readonly status: HealthReport["status"];
   readonly reasons: readonly string[];
+  /** The node that it is, as long as it runs and says something: so it can be asked for more. */
+  readonly node?: string | undefined;
 }
 
 /** From the supervisor. */
@@ -28,7 +34,13 @@ export type WorkerOrder =
 /** From a worker. */
 export type WorkerReport =
   /** It listens, at ports of its own. */
-  | { readonly report: "ready"; readonly port: number; readonly http: number }
+  | {
+    readonly report: "ready";
+    readonly port: number;
+    readonly http: number;
+    /** The node that it is. */
+    readonly node: string;
+  }
   | {
     readonly report: "health";
     readonly status: HealthReport["status"];
@@ -73,8 +85,14 @@ export function parseReport(line: string): WorkerReport | undefined {
   const value = parseObject(line);
   switch (value?.report) {
     case "ready":
-      return Number.isSafeInteger(value.port) && Number.isSafeInteger(value.http)
-        ? { report: "ready", port: Number(value.port), http: Number(value.http) }
+      return Number.isSafeInteger(value.port) && Number.isSafeInteger(value.http) &&
+          isNodeId(value.node)
+        ? {
+          report: "ready",
+          port: Number(value.port),
+          http: Number(value.http),
+          node: value.node,
+        }
         : undefined;
     case "health":
       return isHealth(value)
@@ -98,7 +116,12 @@ function parseObject(line: string): Readonly<Record<string, unknown>> | undefine
 
 function isWorkerHealth(value: unknown): value is WorkerHealth {
   return typeof value === "object" && value !== null && "worker" in value &&
-    Number.isSafeInteger(value.worker) && isHealth(value);
+    Number.isSafeInteger(value.worker) && isHealth(value) &&
+    (!("node" in value) || isNodeId(value.node));
+}
+
+function isNodeId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= WORKER_NODE_CHARACTERS_MAX;
 }
 
 function isHealth(value: object): value is Omit<WorkerHealth, "worker"> {

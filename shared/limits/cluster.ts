@@ -80,6 +80,10 @@ export const WORKER_FAILURES_MAX = 5;
 /** How often a worker tells its health, and after which silence it counts as one that does not answer. */
 export const WORKER_REPORT_MS = 1_000;
 export const WORKER_SILENT_MS = 15_000;
+/** For how long a worker waits for what another one of its machine says of itself, when somebody asks for the machine. */
+export const WORKER_ASK_TIMEOUT_MS = 2_000;
+/** Characters of the id by which a worker is a node. */
+export const WORKER_NODE_CHARACTERS_MAX = 64;
 /** Reasons that a worker tells, and the length of each. */
 export const WORKER_REASONS_MAX = 8;
 export const WORKER_REASON_CHARACTERS_MAX = 250;
@@ -90,7 +94,9 @@ export const WORKER_LOG_LINE_CHARACTERS_MAX = 64 * KIB;
 
 invariant(
   // JSON may write a character with six.
-  WORKERS_MAX * WORKER_REASONS_MAX * (6 * WORKER_REASON_CHARACTERS_MAX + 16) <
+  WORKERS_MAX *
+      (WORKER_REASONS_MAX * (6 * WORKER_REASON_CHARACTERS_MAX + 16) +
+        6 * WORKER_NODE_CHARACTERS_MAX + 128) <
     WORKER_LINE_CHARACTERS_MAX,
   "what all workers tell fits into one line",
 );

@@ -6,7 +6,7 @@
  * @module
  */
 import { invariant } from "../base/errors.ts";
-import type { HistogramState } from "./histogram.ts";
+import { addedUp, type HistogramState } from "./histogram.ts";
 import { type MetricName, METRICS, type MetricSpec } from "./metric_table.ts";
 
 /** One series: values of the labels, in the table's order, and the number. */
@@ -46,4 +46,27 @@ export class MetricSet {
     if (samples === undefined) this.#samples.set(name, [sample]);
     else samples.push(sample);
   }
+}
+
+/** One sample for each combination of labels, with the sum of those that have it. Histograms must have the same bounds. */
+export function addedSamples(samples: Iterable<Sample>): Sample[] {
+  const sums = new Map<string, Sample>();
+  for (const sample of samples) {
+    const key = JSON.stringify(sample.labels);
+    const known = sums.get(key);
+    sums.set(key, known === undefined ? sample : added(known, sample));
+  }
+  return [...sums.values()];
+}
+
+/** What is of another kind, or has other bounds, is of a process of another version: it does not count. */
+function added(known: Sample, more: Sample): Sample {
+  const { labels, value } = known;
+  if (typeof value === "number") {
+    return typeof more.value === "number" ? { labels, value: value + more.value } : known;
+  }
+  if (typeof more.value === "number" || more.value.counts.length !== value.counts.length) {
+    return known;
+  }
+  return { labels, value: addedUp([value, more.value]) ?? value };
 }

@@ -66,6 +66,10 @@ export const METRICS = {
     "1 for the status that /health reports now: ok, degraded or unavailable.",
     "status",
   ),
+  kv_worker_up: gauge(
+    "node",
+    "At the port that the workers of a machine share: 1 if the worker has answered, so that its series are there.",
+  ),
   process_start_time_seconds: gauge(
     "both",
     "When the process began, in seconds since 1970-01-01 UTC.",
@@ -129,6 +133,8 @@ export const METRICS = {
     "Those of the open connections that nodes and the coordinator have made.",
   ),
   kv_resp_connections: gauge("node", "Those of the open connections that speak RESP."),
+  kv_resp_connections_total: counter("node", "Connections that have spoken RESP."),
+  kv_resp_commands_total: counter("node", "Commands that have come over RESP."),
   kv_connections_refused_total: counter(
     "both",
     "Connections and messages for which there was no room.",

@@ -4,7 +4,8 @@
  * whom it is: that is believed, and the request is judged again here, key by key, by this process's own document.
  *
  * Invariant: a request that was admitted says whose it is in a way that its sender cannot have said by itself
- * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map and for metrics.
+ * (`wire/on_behalf.ts`); of a member nothing is taken but what members pass on, and questions for the map and for
+ * figures.
  *
  * @module
  */
@@ -115,7 +116,9 @@ function isPassedOn(request: Request, member: MemberName): boolean {
   ) {
     return true;
   }
-  if (["get_map", "ping", "metrics", "pubsub", "database_usage"].includes(type)) return false;
+  if (["get_map", "ping", "stats", "metrics", "pubsub", "database_usage"].includes(type)) {
+    return false;
+  }
   if (member.role === "coordinator" && isForActive(request)) return type !== "join";
   if (isPartRequest(request)) return false;
   throw notForMembers({ req_type: type });

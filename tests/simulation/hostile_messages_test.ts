@@ -101,7 +101,8 @@ const TABLE: { readonly [M in MessageType]: Row } = {
   get_map: { ...DIRECTORY, passing: "answered", member: "answered" },
   list_nodes: DIRECTORY,
   get_nodes_for_key: DIRECTORY,
-  stats: REQUEST,
+  // As workers of one machine do, and as consoles are told of all.
+  stats: { ...REQUEST, passing: "answered" },
   announce: REQUEST,
   // A member asks others how they are.
   metrics: { ...REQUEST, passing: "answered" },

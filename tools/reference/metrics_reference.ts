@@ -17,7 +17,7 @@ const INTRODUCTION = `# Metrics
 
 <!-- Made by \`deno task docs\` from shared/metrics/metric_table.ts; do not change it by hand. -->
 
-Every node and the coordinator answer \`GET /metrics\` on their HTTP ports, in Prometheus' text format. A scrape configuration, a dashboard and alert rules are in [operations.md](operations.md#monitoring). Of a machine with several workers ([--workers](operations.md#all-cores-of-a-machine)) the targets are the workers' own HTTP ports; the port that they share refuses \`/metrics\`.
+Every node and the coordinator answer \`GET /metrics\` on their HTTP ports, in Prometheus' text format. A scrape configuration, a dashboard and alert rules are in [operations.md](operations.md#monitoring). Of a machine with several workers ([--workers](operations.md#all-cores-of-a-machine)) the port that they share answers for all of them: each series has the label \`worker\`, and \`kv_worker_up\` says of which workers there are any. At a worker's own port there is that worker alone, without the label. Scrape either the shared port or the workers' own, not both; add up over \`worker\` what belongs to the machine, but not what all workers have in common, such as \`kv_disk_free_bytes\`.
 
 In a secured process a scraper logs in like everybody else, and its user needs the right \`monitor\`, which shows no keys and allows nothing else ([security.md](security.md#rights)).
 

@@ -23,6 +23,7 @@ import type { KeyTurns } from "../../../shared/scheduling/key_turns.ts";
 import type { WorkScheduler } from "../../../shared/scheduling/work_scheduler.ts";
 import type { WatchRequest } from "../../../shared/watch/watch_event.ts";
 import type { KeyRequest, Reply } from "../../../shared/wire/messages.ts";
+import type { MachineQuestions } from "../../workers/machine_questions.ts";
 import type { RespWriter } from "../protocol/writer.ts";
 import type { ScanCursors } from "./scan_cursors.ts";
 
@@ -145,6 +146,8 @@ export interface CommandKeyEvents {
 /** What a command may know and do of the connection over which it came (`session.ts`). */
 export interface CommandSession extends Subscriber {
   readonly id: number;
+  /** It came by the port that the workers of a machine share, and asks the machine. */
+  readonly isShared: boolean;
   readonly server: CommandServer;
   readonly out: RespWriter;
   readonly address: string;
@@ -275,6 +278,18 @@ export interface RespNode {
   databaseUsage(): DatabaseUsage;
   /** What `/metrics` says. */
   metrics(): MetricSet;
+  /** The machine of which the node is a worker. Absent: it is none. */
+  readonly machine?: CommandMachine | undefined;
+}
+
+/** The machine of which a node is a worker, for commands that tell of it. */
+export interface CommandMachine {
+  /** Asks all workers (`node/workers/machine_questions.ts`). */
+  readonly questions: MachineQuestions;
+  /** The number of the worker that answers. */
+  readonly worker: number;
+  /** The port that all workers share. */
+  readonly address: Address;
 }
 
 /** What waits during a pause. */

@@ -1,6 +1,6 @@
 /**
- * INFO: what tools read, under Redis's names, and in the section `kv` the true state of this node and its
- * cluster. Fields that have no meaning here are left out, not invented.
+ * INFO: what tools read, under Redis's names, and in the section `kv` the true state of this node, or of the machine
+ * of which it is a worker, and its cluster. Fields that have no meaning here are left out, not invented.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { ASK_USAGE } from "../../../shared/database/database_usages.ts";
 import { indexOfDatabase } from "../command/database_index.ts";
 import { settingsShown } from "../../../shared/cluster/cluster_settings.ts";
 import type { MetricSet } from "../../../shared/metrics/metric_set.ts";
-import type { MetricName } from "../../../shared/metrics/metric_table.ts";
 import type { Call } from "../command/command.ts";
+import { collectFigures, type InfoFigures, numberOf } from "./info_figures.ts";
 import { commandStatsFacts, latencyStatsFacts } from "./command_stats.ts";
 import { REDIS_VERSION } from "../command/redis_version.ts";
 import { VERSION } from "../../../shared/base/version.ts";
@@ -40,6 +40,7 @@ const SECTIONS = [
   "latencystats",
   "cluster",
   "keyspace",
+  "workers",
   "kv",
 ];
 /** Words that mean all sections. */
@@ -54,13 +55,13 @@ export function writeInfo(asked: readonly string[], call: Call, done: () => void
   const wanted = SECTIONS.filter((name) =>
     all || asked.includes(name) || (most && !LONG.has(name))
   );
-  const answer = (keys: Keyspaces | undefined) => {
-    const metrics = call.server.node.metrics();
-    const facts = (name: string) => factsOf(name, call, { keys, metrics });
-    const text = wanted.map((name) => sectionText(name, facts(name))).join("\r\n");
-    call.session.answer((out) => out.verbatim(text));
-    done();
-  };
+  const answer = (keys: Keyspaces | undefined) =>
+    collectFigures(call, (figures) => {
+      const text = wanted.filter((name) => name !== "workers" || figures.workers !== undefined)
+        .map((name) => sectionText(name, factsOf(name, call, keys, figures))).join("\r\n");
+      call.session.answer((out) => out.verbatim(text));
+      done();
+    });
   if (!wanted.includes("keyspace")) {
     answer(undefined);
     return;
@@ -127,12 +128,11 @@ function sectionText(name: string, facts: Facts): string {
 function factsOf(
   section: string,
   call: Call,
-  { keys, metrics }: {
-    readonly keys: Keyspaces | undefined;
-    readonly metrics: MetricSet;
-  },
+  keys: Keyspaces | undefined,
+  figures: InfoFigures,
 ): Facts {
   const { server } = call;
+  const { metrics } = figures;
   switch (section) {
     case "server": {
       const upSeconds = Math.floor((server.clock.monotonicMs() - server.startedMs) / 1000);
@@ -142,15 +142,15 @@ function factsOf(
         server_name: "kv-node",
         arch_bits: 64,
         run_id: server.node.nodeId,
-        tcp_port: server.node.address()?.port ?? 0,
+        tcp_port: figures.port,
         uptime_in_seconds: upSeconds,
         uptime_in_days: Math.floor(upSeconds / 86_400),
       };
     }
     case "clients":
       return {
-        connected_clients: server.sessions.size,
-        maxclients: server.node.clientsMax(),
+        connected_clients: figures.clients,
+        maxclients: figures.clientsMax,
         blocked_clients: 0,
       };
     case "memory":
@@ -167,8 +167,8 @@ function factsOf(
       return latencyStatsFacts(metrics);
     case "stats":
       return {
-        total_connections_received: server.connections - server.countedBefore.connections,
-        total_commands_processed: server.commands - server.countedBefore.commands,
+        total_connections_received: figures.connections,
+        total_commands_processed: figures.commands,
         rejected_connections: numberOf(metrics, "kv_connections_refused_total") ?? 0,
         expired_keys: numberOf(metrics, "kv_expired_keys_total") ?? 0,
         evicted_keys: 0,
@@ -189,8 +189,10 @@ function factsOf(
             `keys=${keys},expires=${expires},avg_ttl=0`,
           ]),
       );
+    case "workers":
+      return figures.workers ?? {};
     default:
-      return ownFacts(call);
+      return ownFacts(call, figures.stats);
   }
 }
 
@@ -219,14 +221,7 @@ function humanBytes(bytes: number): string {
   return `${(bytes / size).toFixed(2)}${unit}`;
 }
 
-function numberOf(metrics: MetricSet, name: MetricName, label?: string): number | undefined {
-  const sample = metrics.samples(name).find(({ labels }) =>
-    label === undefined || labels[0] === label
-  );
-  return typeof sample?.value === "number" ? sample.value : undefined;
-}
-
-function ownFacts({ server }: Call): Facts {
+function ownFacts({ server }: Call, stats: InfoFigures["stats"]): Facts {
   const facts: Record<string, string | number> = { kv_version: VERSION };
   const map = server.database.map();
   if (map !== undefined) {
@@ -242,7 +237,7 @@ function ownFacts({ server }: Call): Facts {
       facts[`kv_${name}`] = value;
     }
   }
-  for (const [name, value] of Object.entries(server.node.stats())) {
+  for (const [name, value] of Object.entries(stats)) {
     if (typeof value === "number" || typeof value === "string") facts[`kv_${name}`] = value;
     else if (typeof value === "boolean") facts[`kv_${name}`] = value ? 1 : 0;
   }

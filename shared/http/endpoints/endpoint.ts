@@ -67,6 +67,8 @@ export interface HttpSite {
   health(): HealthReport;
   /** The numbers of this process now. */
   metrics(): MetricSet;
+  /** What `/metrics` says, if that is more than the numbers of this process. */
+  metricsText?(): Promise<string>;
   /** What the console shows, as JSON: see `shared/console/cluster_watch.ts`. */
   snapshot(): Promise<string>;
   /** Of a secured cluster: who may do what. */

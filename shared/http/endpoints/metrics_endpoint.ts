@@ -7,8 +7,8 @@ export const getMetrics = endpoint({
   summary: "What this process does, in numbers, in Prometheus' text format",
   parameters: {},
   responses: { 200: { description: "The metrics.", contentType: "text/plain" } },
-  run: ({ services }) =>
-    textResponse(expositionOf(services.site.metrics()), {
+  run: async ({ services: { site } }) =>
+    textResponse(await site.metricsText?.() ?? expositionOf(site.metrics()), {
       "content-type": EXPOSITION_TYPE,
       "cache-control": "no-store",
     }),

@@ -12,6 +12,8 @@ import type { Address } from "../../../shared/platform/transport.ts";
 import { askJson, type ProbeLogin } from "../../../tools/json_probe.ts";
 import { NODE } from "../../../tools/programs.ts";
 import { type ReadyLine, ServerProcess } from "../../../tools/server_process.ts";
+import { LineClient } from "../../support/clients/line_client.ts";
+import { RespClient } from "../../support/clients/resp_client.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
 /** Connections until each worker should have had one, by far. */
@@ -73,6 +75,24 @@ class Machine {
   }
 }
 
+/** What `stats` says at the port that the workers share, as far as this looks at it. */
+interface MachineStats {
+  readonly workers: number;
+  readonly answered: number;
+  readonly answered_by: number;
+  readonly own: number;
+  readonly of_each: readonly {
+    readonly stats?: { readonly own: number };
+    readonly error?: { readonly code: string };
+  }[];
+}
+
+async function machineStats(client: LineClient): Promise<MachineStats> {
+  await client.send('{"req_type":"stats"}\n');
+  const { result } = await client.reply();
+  return result as MachineStats;
+}
+
 async function health({ host, facts }: ReadyLine): Promise<{ status: string; reasons: string[] }> {
   const response = await fetch(`http://${host}:${facts.http}/health`);
   return await response.json();
@@ -83,7 +103,7 @@ async function workersAt(address: Address, login?: ProbeLogin): Promise<unknown[
   const seen = new Set<unknown>();
   for (let i = 0; seen.size < 2 && i < CONNECTIONS_MAX; i++) {
     const { result } = await askJson(address, { req_type: "stats" }, undefined, login);
-    seen.add((result as { worker?: number }).worker);
+    seen.add((result as { answered_by?: number }).answered_by);
   }
   return [...seen].sort();
 }
@@ -130,19 +150,79 @@ Deno.test(
       );
 
       await t.step(
-        "its health is that of the machine, and metrics are those of a worker",
+        "its health and its figures are those of the machine, at a worker's own port those of the worker",
         async () => {
           const well = await cluster.poll("a machine that is well", async () => {
             const report = await health(ready);
             return report.status === "ok" ? report : undefined;
           });
           assertEquals(well.reasons, []);
-          const shared = await fetch(`http://127.0.0.1:${ready.facts.http}/metrics`);
-          assertEquals(shared.status, 404);
-          assertStringIncludes(await shared.text(), "list-nodes");
-          const own = machine.said("a worker listens")[0]?.http;
-          const metrics = await fetch(`http://127.0.0.1:${own}/metrics`);
-          assertStringIncludes(await metrics.text(), "kv_info{");
+          const [own] = machine.said("a worker listens");
+          const metrics = await (await fetch(`http://127.0.0.1:${own?.http}/metrics`)).text();
+          assertStringIncludes(metrics, "kv_info{role=");
+          assertEquals(metrics.includes("kv_worker_up"), false);
+          const shared = await cluster.poll("figures of both workers", async () => {
+            const response = await fetch(`http://127.0.0.1:${ready.facts.http}/metrics`);
+            const text = await response.text();
+            return text.includes('kv_worker_up{worker="2"} 1') &&
+                text.includes('kv_worker_up{worker="1"} 1')
+              ? text
+              : undefined;
+          });
+          for (const worker of [1, 2]) {
+            assertStringIncludes(shared, `kv_info{worker="${worker}",role="node",id="`);
+          }
+          using client = await RespClient.connect({ hostname: ready.host, port: ready.port });
+          const said = await client.ask("INFO server clients workers");
+          assertStringIncludes(said, `tcp_port:${ready.port}\r\n`);
+          assertMatch(said, /worker_1:node=[^,]+,status=\w+,answered=1,/);
+          assertMatch(said, /worker_2:node=[^,]+,status=\w+,answered=1,/);
+          assertStringIncludes(said, "connected_clients:1\r\n");
+          const { result } = await askJson({ host: "127.0.0.1", port: Number(own?.port) }, {
+            req_type: "stats",
+          });
+          const stats = result as Record<string, unknown>;
+          assertEquals([stats.worker, stats.workers], [own?.worker, 2]);
+        },
+      );
+
+      await t.step(
+        "figures of the machine: a worker that hangs or is killed is missed, and nothing else is",
+        async () => {
+          const clients = [await LineClient.connect(ready)];
+          try {
+            // Which worker a connection comes to is the kernel's choice.
+            let [client] = clients;
+            while (client === undefined || (await machineStats(client)).answered_by !== 2) {
+              assert(clients.length < CONNECTIONS_MAX);
+              clients.push(client = await LineClient.connect(ready));
+            }
+            const whole = await machineStats(client);
+            assertEquals([whole.workers, whole.answered, whole.answered_by], [2, 2, 2]);
+            const own = whole.of_each.map(({ stats }) => Number(stats?.own));
+            assertEquals(whole.own, (own[0] ?? 0) + (own[1] ?? 0));
+
+            Deno.kill(machine.pidOf(1), "SIGSTOP");
+            const hanging = await machineStats(client);
+            assertEquals([hanging.workers, hanging.answered], [2, 1]);
+            assertEquals(hanging.of_each[0]?.stats, undefined);
+            assertEquals(typeof hanging.of_each[0]?.error?.code, "string");
+            assertEquals(hanging.own, hanging.of_each[1]?.stats?.own);
+
+            Deno.kill(machine.pidOf(1), "SIGKILL");
+            const deaths = () => machine.said("a worker has died; it is started again").length;
+            await machine.until(() => deaths() === 1 || undefined);
+            const asked = client;
+            await cluster.poll("both workers again", async () => {
+              const stats = await machineStats(asked);
+              assertEquals([stats.workers, stats.of_each.length], [2, 2]);
+              for (const { stats: one, error } of stats.of_each) assert((one && !error) || error);
+              return stats.answered === 2 || undefined;
+            });
+            await cluster.whole({ nodes: 3 });
+          } finally {
+            for (const one of clients) one[Symbol.dispose]();
+          }
         },
       );
 
@@ -161,7 +241,7 @@ Deno.test(
           Deno.kill(killed, "SIGKILL");
           let isBack = false;
           const back = machine.until(() =>
-            machine.said("a worker listens").length === 3 || undefined
+            machine.said("a worker listens").length === 4 || undefined
           )
             .then(() => isBack = true);
           for (let i = 0; !isBack; i++) await write(`meanwhile-${i}`);

@@ -66,4 +66,18 @@ export const WORKER_MUTATIONS: readonly Mutation[] = [
     seedsMax: 1,
     test: "tests/unit/node/workers/machine_health_test.ts",
   },
+  {
+    name: "whoever asks for a machine's figures gets those that others had asked for before",
+    file: "node/workers/machine_questions.ts",
+    edits: [["waiting.next.push(done);", "(waiting.asked ?? waiting.next).push(done);"]],
+    seedsMax: 1,
+    test: "tests/unit/node/workers/machine_questions_test.ts",
+  },
+  {
+    name: "a worker that is paused is asked for its figures all the same",
+    file: SUPERVISOR,
+    edits: [['worker.phase === "ready" && !worker.silent ? {', 'worker.phase === "ready" ? {']],
+    seedsMax: 1,
+    test: SUPERVISOR_TEST,
+  },
 ];

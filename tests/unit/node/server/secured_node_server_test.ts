@@ -238,6 +238,8 @@ Deno.test("secured NodeServer: what a member passes on is judged again, key by k
     [{ req_type: "get_map" }, "none"],
     [{ req_type: "metrics", as }, "forbidden"],
     [{ req_type: "metrics" }, "none"],
+    [{ req_type: "stats", as }, "forbidden"],
+    [{ req_type: "stats" }, "none"],
     [{ req_type: "ping" }, "none"],
   ];
   for (const [message, code] of rows) {
@@ -246,9 +248,10 @@ Deno.test("secured NodeServer: what a member passes on is judged again, key by k
   // ... and what no member passes on is not taken from one, whomever it names.
   for (const req_type of Object.keys(MESSAGE_NEEDS)) {
     const passedOn = MESSAGE_NEEDS[req_type as keyof typeof MESSAGE_NEEDS] === "keys" ||
-      ["scan_node", "count_node", "database_usage", "get_map", "metrics", "ping", "hello"].includes(
-        req_type,
-      );
+      ["scan_node", "count_node", "database_usage", "get_map", "stats", "metrics", "ping", "hello"]
+        .includes(
+          req_type,
+        );
     if (passedOn) continue;
     for (const envelope of [{}, { as: "root" }]) {
       const code = await node.code({ ...sampleOf(req_type), ...envelope });

@@ -15,7 +15,7 @@ const CLEAN: WorkerEnd = { code: 0, signal: null, said: "" };
 const FAILED: WorkerEnd = { code: 1, signal: null, said: "kv-node: no" };
 const BAD_CONFIG: WorkerEnd = { code: 2, signal: null, said: "kv-node: --zone" };
 const OK: WorkerReport = { report: "health", status: "ok", reasons: [] };
-const READY: WorkerReport = { report: "ready", port: 8082, http: 9082 };
+const READY: WorkerReport = { report: "ready", port: 8082, http: 9082, node: "n" };
 
 /** A machine whose processes are a set of numbers. */
 class World {
@@ -272,4 +272,23 @@ Deno.test("Supervisor: a worker that says nothing for long counts as unavailable
   assertEquals(world.seenBy(1), "1 ok, 2 unavailable");
   world.report(2, OK);
   assertEquals(world.seenBy(1), "1 ok, 2 ok");
+});
+
+Deno.test("Supervisor: a worker is told as which node the others can be asked, as long as they run and say something", () => {
+  const world = World.serving();
+  const nodes = () => world.supervisor.health.map(({ node }) => node);
+  assertEquals(nodes(), ["n", "n"]);
+  world.pass(WORKER_SILENT_MS - 200);
+  world.report(1, OK);
+  world.pass(200);
+  assertEquals(nodes(), ["n", undefined], "it is paused");
+  world.report(2, OK);
+  assertEquals(nodes(), ["n", "n"]);
+  world.end(2, KILLED);
+  assertEquals(nodes(), ["n", undefined], "it does not run");
+  world.pass(WORKER_RESTART_MS_MAX);
+  world.report(1, OK);
+  assertEquals(nodes(), ["n", undefined], "it does not listen yet");
+  world.report(2, { ...READY, node: "another" });
+  assertEquals(nodes(), ["n", "another"]);
 });

@@ -20,10 +20,11 @@ Deno.test("parseOrder and parseReport read what lineOf writes", () => {
     { order: "stop" },
     { order: "leave" },
     { order: "workers", workers: [{ worker: 1, status: "ok", reasons: ["a\nb"] }] },
+    { order: "workers", workers: [{ worker: 1, status: "ok", reasons: [], node: "n1" }] },
   ];
   for (const order of orders) assertEquals(parseOrder(lineOf(order)), order);
   const reports: WorkerReport[] = [
-    { report: "ready", port: 8082, http: 0 },
+    { report: "ready", port: 8082, http: 0, node: "n1" },
     { report: "health", status: "degraded", reasons: ["why"] },
     { report: "left" },
   ];
@@ -40,6 +41,7 @@ Deno.test("parseOrder and parseReport ignore what is neither", () => {
     "{}",
     '{"order":"dance","report":"dance"}',
     '{"order":"workers","report":"ready","port":"8081","http":1}',
+    '{"order":"workers","workers":[{"worker":1,"status":"ok","reasons":[],"node":7}],"report":"ready","port":1,"http":1}',
     '{"order":"workers","workers":[null],"report":"health","status":"fine","reasons":[]}',
     '{"order":"workers","workers":[{"worker":1,"status":"ok","reasons":[1]}],"report":"health","status":"ok"}',
   ];
