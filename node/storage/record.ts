@@ -78,15 +78,16 @@ function recordKeyBeyondAscii(partition: number, key: string): Uint8Array {
 
 /** The key in a row key. */
 export function keyOfRecordKey(bytes: Uint8Array): string {
-  if (bytes.length <= ASCII_SHORT_BYTES) {
-    let all = 0;
-    for (let i = 2; i < bytes.length; i++) all |= bytes[i] ?? 0;
-    // Faster than the decoder, whose fixed cost dominates here.
-    if (all < 0x80) {
-      return String.fromCharCode.apply(null, bytes.subarray(2) as unknown as number[]);
-    }
-  }
-  return keyOfBytes(bytes.subarray(2));
+  const key = bytes.subarray(2);
+  return shortAscii(key) ?? keyOfBytes(key);
+}
+
+/** A text that is short and ASCII: faster than the decoder, whose fixed cost dominates here. */
+function shortAscii(bytes: Uint8Array): string | undefined {
+  if (bytes.length > ASCII_SHORT_BYTES) return undefined;
+  let all = 0;
+  for (let i = 0; i < bytes.length; i++) all |= bytes[i] ?? 0;
+  return all < 0x80 ? String.fromCharCode.apply(null, bytes as unknown as number[]) : undefined;
 }
 
 /** Where a partition's rows begin: before every key or, with `after`, after that key. */
@@ -195,6 +196,10 @@ function putContentType(row: Uint8Array, contentType: string): void {
   encoder.encodeInto(contentType, row.subarray(HEADER_BYTES + ITEM_HEADER_BYTES));
 }
 
+function decoded(bytes: Uint8Array): string {
+  return shortAscii(bytes) ?? decoder.decode(bytes);
+}
+
 /** @throws {KvError} `corrupt` */
 function extrasIn(rowKey: Uint8Array, extra: Uint8Array): Pick<Entry, "contentType" | "version"> {
   const found: { contentType?: string; version?: number } = {};
@@ -203,7 +208,7 @@ function extrasIn(rowKey: Uint8Array, extra: Uint8Array): Pick<Entry, "contentTy
     const to = from + ((extra[at + 1] ?? 0) << 8 | (extra[at + 2] ?? 0));
     if (to > extra.length) throw damaged(rowKey, "an item of its extra block is cut");
     if (extra[at] === CONTENT_TYPE_TAG) {
-      found.contentType = decoder.decode(extra.subarray(from, to));
+      found.contentType = decoded(extra.subarray(from, to));
     } else if (extra[at] === VERSION_TAG && to - from === VERSION_BYTES) {
       found.version = getUint64(extra, from);
     }

@@ -18,38 +18,49 @@ const ESCAPES = /[\udc80-\udcff]/gu;
 
 const REPLACEMENT = "\ufffd";
 
+/** Up to this length a key is converted here: what the platform's decoder costs does not depend on it. */
+const SHORT_BYTES = 32;
+/** So many arguments a function can be given. */
+const UNITS_AT_ONCE = 4_096;
+
 // Of the platform alone: the client for browsers has this file too.
 const encoder = new TextEncoder();
-const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The string of a key's bytes, whatever they are. */
 export function keyOfBytes(bytes: Uint8Array): string {
-  const text = lenient.decode(bytes);
-  if (!text.includes(REPLACEMENT)) return text;
-  try {
-    // The key itself may have this character.
-    return strict.decode(bytes);
-  } catch {
-    return escaped(bytes);
-  }
+  if (bytes.length <= SHORT_BYTES) return escaped(bytes);
+  const text = decoder.decode(bytes);
+  // The key itself may have this character. A decoder that throws would cost more than all of this.
+  return text.includes(REPLACEMENT) ? escaped(bytes) : text;
 }
 
 /** The bytes of a key. Lone surrogates that escape no byte have none: see {@linkcode isKeyText}. */
 export function bytesOfKey(key: string): Uint8Array<ArrayBuffer> {
-  if (key.isWellFormed()) return encoder.encode(key);
+  if (key.length > SHORT_BYTES && key.isWellFormed()) return encoder.encode(key);
   const bytes = new Uint8Array(keyLength(key));
   let at = 0;
-  let from = 0;
   for (let i = 0; i < key.length; i++) {
     const code = key.codePointAt(i) ?? 0;
-    if (code > 0xffff) i++;
-    if (!isEscape(code)) continue;
-    at += encoder.encodeInto(key.slice(from, i), bytes.subarray(at)).written;
-    bytes[at++] = code - ESCAPE;
-    from = i + 1;
+    if (code < 0x80) {
+      bytes[at++] = code;
+    } else if (isEscape(code)) {
+      bytes[at++] = code - ESCAPE;
+    } else if (code < 0x800) {
+      bytes[at++] = 0xc0 | code >> 6;
+      bytes[at++] = 0x80 | code & 0x3f;
+    } else if (code <= 0xffff) {
+      bytes[at++] = 0xe0 | code >> 12;
+      bytes[at++] = 0x80 | code >> 6 & 0x3f;
+      bytes[at++] = 0x80 | code & 0x3f;
+    } else {
+      i++;
+      bytes[at++] = 0xf0 | code >> 18;
+      bytes[at++] = 0x80 | code >> 12 & 0x3f;
+      bytes[at++] = 0x80 | code >> 6 & 0x3f;
+      bytes[at++] = 0x80 | code & 0x3f;
+    }
   }
-  encoder.encodeInto(key.slice(from), bytes.subarray(at));
   return bytes;
 }
 
@@ -126,19 +137,29 @@ export function isEscape(unit: number): boolean {
 }
 
 function escaped(bytes: Uint8Array): string {
+  const units: number[] = [];
   let text = "";
-  let from = 0;
   for (let at = 0; at < bytes.length;) {
-    const length = characterLength(bytes, at);
-    if (length > 0) {
-      at += length;
+    const first = bytes[at] ?? 0;
+    if (first < 0x80) {
+      units.push(first);
+      at++;
       continue;
     }
-    text += strict.decode(bytes.subarray(from, at));
-    text += String.fromCharCode(ESCAPE + (bytes[at] ?? 0));
-    from = ++at;
+    const length = characterLength(bytes, at);
+    if (length === 0) {
+      units.push(ESCAPE + first);
+      at++;
+      continue;
+    }
+    // The bits of the first byte behind those that say the length, and six of each other byte.
+    let code = first & 0xff >> length + 1;
+    for (const end = at + length; ++at < end;) code = code << 6 | (bytes[at] ?? 0) & 0x3f;
+    if (code <= 0xffff) units.push(code);
+    else units.push(0xd7c0 + (code >> 10), 0xdc00 | code & 0x3ff);
+    if (units.length >= UNITS_AT_ONCE) text += String.fromCharCode(...units.splice(0));
   }
-  return text + strict.decode(bytes.subarray(from));
+  return text + String.fromCharCode.apply(null, units);
 }
 
 /** How many bytes the character at this place has; 0 if there is none (Unicode 16, table 3-7). */

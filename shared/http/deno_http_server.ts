@@ -285,6 +285,10 @@ class HttpConnection implements HttpCaller {
     if (!this.#ended) this.#breakOff.now();
   }
 
+  endSoon(): void {
+    this.#lingering ??= setTimeout(() => this.breakOff(), CLOSE_LINGER_MS);
+  }
+
   unref(): void {
     this.#server.unref();
   }
@@ -309,9 +313,7 @@ class HttpConnection implements HttpCaller {
     const refusal = this.#frontEnd.stopping ? STOPPING : seat?.speak();
     if (refusal !== undefined) {
       // The platform does not look at the response to decide whether to close it.
-      if (refusal !== STOPPING) {
-        this.#lingering ??= setTimeout(() => this.breakOff(), CLOSE_LINGER_MS);
-      }
+      if (refusal !== STOPPING) this.endSoon();
       return refused(refusal);
     }
     seat?.idle(false);

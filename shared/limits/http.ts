@@ -11,6 +11,8 @@ export const HTTP_PORT_OFFSET = 1_000;
 export const HTTP_TARGET_CHARACTERS_MAX = 16 * KIB;
 /** A body must be complete within this time. */
 export const HTTP_BODY_TIMEOUT_MS = 30_000;
+/** A body that is announced as at most this long is not read in pieces. */
+export const HTTP_BODY_WHOLE_BYTES = 64 * KIB;
 /** How long a client of Deno KV may use what it was told of a database. */
 export const KV_CONNECT_METADATA_MS = 3_600_000;
 /** Keys of one watch of Deno KV. */

@@ -14,7 +14,12 @@ export const STAMP_SUFFIX_BYTES = 22;
 /** A version as 10 bytes. */
 export function versionstampOf(version: number): Uint8Array {
   const bytes = new Uint8Array(VERSIONSTAMP_BYTES);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(version));
+  // By hand, because bigints cost more than all of the rest of an entry.
+  let rest = version;
+  for (let at = 7; at >= 0 && rest > 0; at--) {
+    bytes[at] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
   return bytes;
 }
 

@@ -72,6 +72,7 @@ function post(bench: HttpBench, path: string, body: BodyInit, more: Record<strin
     heavy: false,
     onRefused: undefined,
     add: () => {},
+    endSoon: () => {},
   });
 }
 

@@ -303,18 +303,36 @@ Deno.test("HTTP: bodies are bounded, announced or not", async () => {
   assertEquals(bench.database.entries.get("k")?.value.length, VALUE_BYTES_MAX);
 });
 
+Deno.test("HTTP: what is announced beside a Transfer-Encoding bounds nothing", async () => {
+  const bench = new HttpBench();
+  let pulled = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pulled++;
+      if (pulled > 100) controller.close();
+      else controller.enqueue(new Uint8Array(100));
+    },
+  });
+  const headers = { "content-length": "3", "transfer-encoding": "chunked" };
+  const init = { body: endless, duplex: "half", headers };
+  await bench.problem(413, "value_too_large", "PUT", "/kv/k", init);
+  assert(pulled < 20, "it stops reading at the limit");
+});
+
 Deno.test("HTTP: a body that does not come is given up", async () => {
   const bench = new HttpBench();
-  const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(text.encode("half")) });
-  const asked = bench.problem(408, "timeout", "PUT", "/kv/k", { body, duplex: "half" });
-  while (bench.clock.timers === 0) await Promise.resolve();
-  bench.clock.advance(HTTP_BODY_TIMEOUT_MS);
-  await asked;
-  assertEquals([bench.database.entries.size, bench.clock.timers, bench.frontEnd.underWay], [
-    0,
-    0,
-    0,
-  ]);
+  for (const headers of [{}, { "content-length": "8" }]) {
+    const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(text.encode("half")) });
+    const asked = bench.problem(408, "timeout", "PUT", "/kv/k", { body, duplex: "half", headers });
+    while (bench.clock.timers === 0) await Promise.resolve();
+    bench.clock.advance(HTTP_BODY_TIMEOUT_MS);
+    await asked;
+    assertEquals([bench.database.entries.size, bench.clock.timers, bench.frontEnd.underWay], [
+      0,
+      0,
+      0,
+    ]);
+  }
 });
 
 Deno.test("HTTP: a body that breaks off writes nothing", async () => {

@@ -27,6 +27,7 @@ function connection(host = "10.0.0.1"): HttpCaller {
     heavy: false,
     onRefused: undefined,
     add: () => {},
+    endSoon: () => {},
   };
 }
 
