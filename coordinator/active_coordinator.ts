@@ -21,6 +21,7 @@ import type { Message } from "../shared/wire/messages.ts";
 import { ClusterController } from "./controller/cluster_controller.ts";
 import type { ClusterStats } from "./controller/cluster_stats.ts";
 import type { Input } from "./controller/input.ts";
+import { DatabaseChanges, type DatabaseInput, type Decided } from "./database_changes.ts";
 import { MemberSessions } from "./member_sessions.ts";
 import type { HeartbeatTaker } from "./membership/heartbeat_listener.ts";
 import { place } from "./placement/placement.ts";
@@ -81,6 +82,7 @@ export class ActiveCoordinator implements HeartbeatTaker {
   readonly #controller: ClusterController;
   readonly #composer: DocumentComposer;
   readonly #suspensions: SuspensionWatch;
+  readonly #databases: DatabaseChanges;
   #published: ClusterMap | undefined;
   /** Who waits for the map of an epoch. */
   readonly #awaited: { readonly epoch: number; readonly done: (map: ClusterMap) => void }[] = [];
@@ -102,10 +104,17 @@ export class ActiveCoordinator implements HeartbeatTaker {
       : deps.openOffice?.(security, (document) => this.#writeSecurity(document));
     this.office = office;
     const isClosed = () => this.#closed;
+    this.#databases = new DatabaseChanges({
+      clock,
+      step: (input) => this.step(input),
+      checkRight: (what) => deps.checkRight(what),
+      isNameAwaited: (name) => this.#controller.isNameAwaited(name),
+    });
     this.sessions = new MemberSessions(
       { log: deps.logger("coordinator"), random },
       {
         step: (input) => this.step(input),
+        orderDatabase: (input, decided) => this.orderDatabase(input, decided),
         hasRight: () => register.hasRight(),
         checkRight: (what) => deps.checkRight(what),
         publishedMap: (what) => this.publishedMap(what),
@@ -152,6 +161,7 @@ export class ActiveCoordinator implements HeartbeatTaker {
   tick(): void {
     this.step({ type: "stood_still", ms: this.#suspensions.lostMs() });
     this.step({ type: "tick" });
+    this.#databases.look();
   }
 
   stats(): ClusterStats {
@@ -188,6 +198,11 @@ export class ActiveCoordinator implements HeartbeatTaker {
     return ready;
   }
 
+  /** Makes or drops a database. `decided` is called once, perhaps before this returns. */
+  orderDatabase(input: DatabaseInput, decided: Decided): void {
+    this.#databases.order(input, decided);
+  }
+
   /** Calls back with the map of this epoch, or a later one, once it is published; not at all if it never is. */
   whenPublished(epoch: number, done: (map: ClusterMap) => void): void {
     if (this.#published !== undefined && this.#published.epoch >= epoch) done(this.#published);
@@ -206,6 +221,7 @@ export class ActiveCoordinator implements HeartbeatTaker {
   close(): void {
     this.#closed = true;
     this.#composer.close();
+    this.#databases.close();
     this.#refuseChange?.(
       new KvError(
         "outcome_unknown",

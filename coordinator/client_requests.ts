@@ -40,6 +40,7 @@ import {
 } from "../shared/wire/messages.ts";
 import { userOf } from "../shared/wire/on_behalf.ts";
 import type { ActiveCoordinator, SecurityOffice } from "./active_coordinator.ts";
+import type { DatabaseInput } from "./database_changes.ts";
 import type { DatabaseRequest } from "./gateway/database_orders.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 
@@ -255,17 +256,20 @@ export class ClientRequests {
     const { req_type: what, database: name } = request;
     const active = this.#owner.active(what);
     const before = findDatabase(this.#owner.publishedMap(what).databases, name);
-    const { orderedEpoch } = active.ask(
-      request.req_type === "database_drop" ? { type: "drop_database", name } : {
+    const input: DatabaseInput = request.req_type === "database_drop"
+      ? { type: "drop_database", name }
+      : {
         type: "create_database",
         order: databaseOrderOf(request),
         ifAbsent: request.if_absent === true,
-      },
-    );
-    this.#owner.log.info("a database is changed", { database: name, order: what });
-    active.whenPublished(orderedEpoch, ({ databases }) => {
-      const about = findDatabase(databases, name) ?? before;
-      reply({ req_type: "result", result: about === undefined ? {} : databaseDocument(about) });
+      };
+    active.orderDatabase(input, (outcome) => {
+      if (outcome instanceof KvError) return reply(toErrorReply(outcome));
+      this.#owner.log.info("a database is changed", { database: name, order: what });
+      active.whenPublished(outcome, ({ databases }) => {
+        const about = findDatabase(databases, name) ?? before;
+        reply({ req_type: "result", result: about === undefined ? {} : databaseDocument(about) });
+      });
     });
   }
 

@@ -26,6 +26,7 @@ import { PeerServer } from "../shared/server/peer_server.ts";
 import type { Connection, ConnectionHandlers } from "../shared/wire/connection.ts";
 import { goes, type MemberMessage, type Message } from "../shared/wire/messages.ts";
 import type { Input } from "./controller/input.ts";
+import type { DatabaseInput, Decided } from "./database_changes.ts";
 import { HeartbeatChannels } from "./membership/heartbeat_channels.ts";
 import type { Ready } from "./state/ready.ts";
 import type { SessionId } from "./state/member.ts";
@@ -48,6 +49,8 @@ export interface SessionsSecurity {
 export interface SessionsOwner {
   /** Has the state machine take an input, and does what it asks for. */
   step(input: Input): Ready;
+  /** Has a database made or dropped. */
+  orderDatabase(input: DatabaseInput, decided: Decided): void;
   /** Whether leases may be given at this moment. */
   hasRight(): boolean;
   /** @throws {KvError} `unavailable` if another coordinator may have taken over: its map is older then */
@@ -218,16 +221,20 @@ export class MemberSessions {
         this.#owner.step({ type: "disk", session, writable: message.writable });
         return;
       case "database_wanted": {
+        // One that was replaced may know a database that is dropped. The node asks again, perhaps somebody else.
+        if (!this.#owner.hasRight()) return;
         const { database: name, wish, drop: number } = message;
-        const { refusal, orderedEpoch: epoch } = this.#owner.step(
-          typeof number === "number"
-            ? { type: "drop_database", name, number, session }
-            : { type: "create_database", order: databaseOrderOf(message), ifAbsent: true, session },
-        );
-        if (refusal !== undefined) {
-          const { code, message: why } = refusal;
-          peer.send({ req_type: "database_decided", wish, code, message: why });
-        } else if (epoch > 0) peer.send({ req_type: "database_decided", wish, epoch });
+        const input: DatabaseInput = typeof number === "number"
+          ? { type: "drop_database", name, number, session }
+          : { type: "create_database", order: databaseOrderOf(message), ifAbsent: true, session };
+        this.#owner.orderDatabase(input, (outcome) => {
+          // The session may have been none: then the node asks again over the next one.
+          if (outcome === 0) return;
+          if (outcome instanceof KvError) {
+            const { code, message: why } = outcome;
+            peer.send({ req_type: "database_decided", wish, code, message: why });
+          } else peer.send({ req_type: "database_decided", wish, epoch: outcome });
+        });
         return;
       }
       case "leave":

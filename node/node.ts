@@ -49,6 +49,7 @@ import {
 import {
   type DatabaseSize,
   type DatabaseUsage,
+  lacksDatabaseOf,
   whyNotServed,
 } from "../shared/cluster/databases.ts";
 import type { ReadRange } from "../shared/operations/ranges.ts";
@@ -130,6 +131,8 @@ export class Node {
     done(errorReply("unavailable", `${request.req_type}: this node reaches no other`));
   /** Told when the database has rows that cannot be read, and are to be deleted. */
   onNeedsRepair: (error: KvError) => void = () => {};
+  /** It goes by a map that lacks a database of the one before, and the coordinator may be waiting for that. Rule C13. */
+  onDropNoted: () => void = () => {};
   /** Told when this node has stopped being the primary of a partition. */
   onPrimaryLost: (partition: number) => void = () => {};
   readonly #deps: NodeDeps;
@@ -342,7 +345,9 @@ export class Node {
     });
     this.#peers.updateLinks();
     this.#deps.queue.whenWritten((error) => {
-      if (error === undefined) this.#storedEpoch = Math.max(this.#storedEpoch, map.epoch);
+      if (error !== undefined) return;
+      this.#storedEpoch = Math.max(this.#storedEpoch, map.epoch);
+      if (lacksDatabaseOf(before?.databases, map.databases)) this.onDropNoted();
     });
   }
 

@@ -327,6 +327,7 @@ export class NodeRuntime {
           this.#machine?.ask("metrics", (answers) => resolve(machineExposition(answers)));
         }),
     });
+    node.onDropNoted = () => this.#heartbeats?.beat();
     node.onNeedsRepair = (error) => this.#needRepair(error, "standalone" in options.cluster);
     if ("standalone" in options.cluster) return;
     this.#mapKeeper = new MapKeeper({ clock, log: deps.logger("storage") }, {

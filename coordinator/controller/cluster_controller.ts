@@ -18,7 +18,12 @@
  */
 import type { ClusterMap, NodeId } from "../../shared/cluster/cluster_map.ts";
 import { failureOf, KvError } from "../../shared/base/errors.ts";
-import { findDatabase, withDatabase, withoutDatabase } from "../../shared/cluster/databases.ts";
+import {
+  type DatabaseOrder,
+  findDatabase,
+  withDatabase,
+  withoutDatabase,
+} from "../../shared/cluster/databases.ts";
 import { formatAddress } from "../../shared/platform/transport.ts";
 import type { MapSeals } from "../../shared/security/map_seal.ts";
 import type { Message } from "../../shared/wire/messages.ts";
@@ -34,6 +39,7 @@ import { type Report, Reports } from "../partitions/reports.ts";
 import { type Place, TargetAssignment } from "../partitions/target_assignment.ts";
 import { ClusterState } from "../state/cluster_state.ts";
 import type { SessionId } from "../state/member.ts";
+import { nameIsAwaited } from "../state/dropped_names.ts";
 import { type Forced, Outbox, type Ready } from "../state/ready.ts";
 import type { StoredCluster } from "../state/stored_cluster.ts";
 import { type ClusterStats, countCluster } from "./cluster_stats.ts";
@@ -93,6 +99,11 @@ export class ClusterController {
   /** The map that everybody may know. */
   get published(): ClusterMap {
     return this.#state.published;
+  }
+
+  /** Whether a node may take writes that does not know that the database of this name was dropped. Rule C13. */
+  isNameAwaited(name: string): boolean {
+    return this.#state.dropped.has(name);
   }
 
   /** Counts; takes time proportional to the number of partitions. */
@@ -288,7 +299,8 @@ export class ClusterController {
   }
 
   #tick(nowMs: number): void {
-    const { settings, leaseGraceUntilMs, leaseMsMax, publisher } = this.#state;
+    const { settings, leaseGraceUntilMs, leaseMsMax, publisher, dropped } = this.#state;
+    if (dropped.size > 0) dropped.letGo(this.#state.epochOfPrimaries());
     if (nowMs >= leaseGraceUntilMs && leaseMsMax !== settings.leaseMs) {
       this.#state.leaseMsMax = settings.leaseMs;
       publisher.decide();
@@ -338,16 +350,33 @@ export class ClusterController {
         : input.number !== undefined &&
           findDatabase(databases, input.name)?.number !== input.number;
       if (isDone) return this.#out.answer({ orderedEpoch: publisher.decidedEpoch });
-      const orderedEpoch = this.#state.setDatabases(
-        input.type === "create_database"
-          ? withDatabase(databases, input.order)
-          : withoutDatabase(databases, input.name),
-      );
+      const orderedEpoch = input.type === "create_database"
+        ? this.#createDatabase(input.order)
+        : this.#dropDatabase(input.name);
       this.#out.answer({ orderedEpoch });
     } catch (error) {
       return this.#out.answer({ refusal: failureOf(error) });
     }
     this.#state.flush(nowMs);
+  }
+
+  /** @throws {KvError} why not */
+  #createDatabase(order: DatabaseOrder): number {
+    const { databases, dropped } = this.#state;
+    const list = withDatabase(databases, order);
+    // Rule C13.
+    if (dropped.has(order.name)) throw nameIsAwaited(order.name);
+    return this.#state.setDatabases(list);
+  }
+
+  /** @throws {KvError} why not */
+  #dropDatabase(name: string): number {
+    const { databases, dropped } = this.#state;
+    const list = withoutDatabase(databases, name);
+    dropped.checkRoom();
+    const epoch = this.#state.setDatabases(list);
+    dropped.add(name, epoch);
+    return epoch;
   }
 
   #forgetNode(id: NodeId, force: boolean, nowMs: number): Forced[] {

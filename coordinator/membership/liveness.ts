@@ -88,6 +88,7 @@ export class Liveness {
     const isRegistered = member.presence === "live" ||
       (member.presence === "unknown" && member.session !== undefined);
     if (!isRegistered) return false;
+    member.adoptedEpoch = Math.max(member.adoptedEpoch, message.epoch);
     if (typeof message.batch === "number") member.batch = Math.max(member.batch, message.batch);
     member.deafness = this.#whyDeaf(member, message, nowMs);
     if (member.deafness !== undefined) return true;

@@ -171,6 +171,7 @@ export function takeRegistration(
     held: message.held.length,
   });
   const isNewProcess = member.instance !== message.instance;
+  if (isNewProcess) member.adoptedEpoch = 0;
   member.instance = message.instance;
   member.memory = message.memory === true;
   // If its disk takes none, it says so next.

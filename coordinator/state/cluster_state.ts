@@ -19,6 +19,7 @@ import type {
 import { type DatabaseList, NO_DATABASES } from "../../shared/cluster/databases.ts";
 import { CLOCK_DRIFT_MAX } from "../../shared/limits/membership.ts";
 import type { MapSeals } from "../../shared/security/map_seal.ts";
+import { DroppedNames } from "./dropped_names.ts";
 import { beginGeneration, type CoordinatorStart } from "./lineage.ts";
 import { MapPublisher } from "./map_publisher.ts";
 import { byId, type Member, newMember, sameInfo, type SessionId } from "./member.ts";
@@ -68,6 +69,10 @@ export class ClusterState {
   /** Maps before this epoch may name another lease. */
   settingsEpoch = 0;
   lineage: readonly CoordinatorStart[];
+  /** Names that nobody gets yet. */
+  readonly dropped: DroppedNames;
+  /** The first map that names all primaries as they are now. */
+  #primariesEpoch: number;
   /** Where the coordinators are. */
   #coordinators: readonly CoordinatorInfo[] | undefined;
   /** The databases, once there has been one. */
@@ -102,6 +107,8 @@ export class ClusterState {
     this.settings = map.settings;
     this.#coordinators = map.coordinators;
     this.#databases = map.databases;
+    this.dropped = new DroppedNames(stored.dropped);
+    this.#primariesEpoch = map.epoch;
     this.lineage = beginGeneration(stored.lineage, generation, map.epoch);
     this.graceUntilMs = nowMs + failureTimeoutMs;
     this.leaseMsMax = Math.max(leaseMs, stored.leaseMsMax);
@@ -160,6 +167,22 @@ export class ClusterState {
     return this.publisher.decide();
   }
 
+  /**
+   * Each primary goes by the map of this epoch or a later one, and has noted that it is primary, so its node takes no
+   * writes by an older map, and neither does a former primary: that needs the primary's acknowledgement (rule C13). 0 if this
+   * is not known of any map. Takes time proportional to the number of partitions.
+   */
+  epochOfPrimaries(): number {
+    let knownEpoch = Infinity;
+    for (let p = 0; p < this.table.size; p++) {
+      const { primary, inSync } = this.table.get(p);
+      if (inSync.length === 0) continue;
+      const member = primary === undefined ? undefined : this.members.get(primary);
+      knownEpoch = Math.min(knownEpoch, member?.adoptedEpoch ?? 0);
+    }
+    return knownEpoch < this.#primariesEpoch ? 0 : knownEpoch;
+  }
+
   /** The document is to be written again with the list of nodes, though none of its lines is another. */
   listNodesAnew(): void {
     this.#nodes = undefined;
@@ -200,6 +223,7 @@ export class ClusterState {
     if (change === undefined) return false;
     const { before, after } = change;
     const epoch = this.publisher.decide();
+    if (before.primary !== after.primary || options?.forced === true) this.#primariesEpoch = epoch;
     if (before.primary !== undefined && before.primary !== after.primary) {
       const old = this.members.get(before.primary);
       if (old !== undefined) old.ackEpochMin = epoch;
@@ -274,6 +298,7 @@ export class ClusterState {
       fresh: [...this.fresh.keys()],
       lineage: this.lineage,
       leaseMsMax: this.leaseMsMax,
+      ...(this.dropped.size === 0 ? {} : { dropped: this.dropped.toStored() }),
     };
   }
 

@@ -53,6 +53,8 @@ export interface Member {
   owedEpoch: number;
   /** ... which it was sent no later than this. */
   owedMs: number;
+  /** Its process goes by the map of this epoch or a later one, and its disk knows what that map made it primary of. */
+  adoptedEpoch: number;
   /** Partitions that it is primary of and cannot serve, as it said last. */
   unserved: number;
   /** When its present process registered for the first time. */
@@ -93,6 +95,7 @@ export function newMember(info: NodeInfo, presence: Presence, nowMs: number): Me
     deafness: undefined,
     owedEpoch: 0,
     owedMs: nowMs,
+    adoptedEpoch: 0,
     unserved: 0,
     registeredMs: nowMs,
     leaseUntilMs: nowMs,

@@ -13,6 +13,7 @@ import {
   type PartitionConfig,
 } from "../../shared/cluster/cluster_map.ts";
 import { KvError, messageOf } from "../../shared/base/errors.ts";
+import { isStoredNames, type StoredNames } from "./dropped_names.ts";
 import type { CoordinatorStart } from "./lineage.ts";
 import { isClusterMap, isUint } from "../../shared/cluster/map_shape.ts";
 
@@ -43,6 +44,8 @@ export interface StoredCluster {
   readonly lineage: readonly CoordinatorStart[];
   /** The longest lease that a node may still hold: that of the map, or a longer one from before. */
   readonly leaseMsMax: number;
+  /** Names of databases that were dropped and that not all nodes are known to know of; absent: none. */
+  readonly dropped?: StoredNames;
 }
 
 /** A new cluster, which no node knows yet. */
@@ -77,6 +80,9 @@ export function parseStoredCluster(document: unknown): StoredCluster {
     }
     if (!Array.isArray(stored.fresh) || !Array.isArray(stored.lineage)) {
       throw new TypeError("a list is missing");
+    }
+    if (stored.dropped !== undefined && !isStoredNames(stored.dropped)) {
+      throw new TypeError("the names of dropped databases");
     }
     checkInvariants(stored.map);
     // Documents that were written before there was such a line do not have it.

@@ -197,6 +197,15 @@ export function databaseOfNumber(
   return databases === undefined ? undefined : byNumber(databases).get(number);
 }
 
+/** Whether a database of one list is not in a later one. */
+export function lacksDatabaseOf(
+  before: DatabaseList | undefined,
+  after: DatabaseList | undefined,
+): boolean {
+  return before !== undefined && before !== after &&
+    before.list.some(({ number }) => databaseOfNumber(after, number) === undefined);
+}
+
 const NAMES = new WeakMap<DatabaseList, ReadonlyMap<string, DatabaseInfo>>();
 const NUMBERS = new WeakMap<DatabaseList, ReadonlyMap<number, DatabaseInfo>>();
 

@@ -40,6 +40,15 @@ export const MAP_DATABASE_BYTES = 160 + DATABASE_NAME_CHARACTERS_MAX;
 export const DATABASE_WAIT_MS = 10_000;
 /** How often it asks meanwhile. */
 export const DATABASE_ASK_MS = 1_000;
+/**
+ * How long the coordinator holds back the answer to an order about a name until all nodes that may take writes know that its
+ * database was dropped, and how many orders it holds back. A node that can be told knows it within two heartbeats; one that
+ * cannot is replaced a little later, if another one can take over.
+ */
+export const DATABASE_NAME_WAIT_MS = 4_000;
+export const DATABASE_ORDERS_WAITING_MAX = 1_024;
+/** Names of dropped databases of which some nodes do not know that yet. */
+export const DROPPED_NAMES_MAX = 1_024;
 /** The part of the room that is left which all nodes together may use before they ask each other again. */
 export const QUOTA_SHARE = 0.25;
 /** How long a node may use its share. */
@@ -67,6 +76,10 @@ export function mapBytesMax(partitionCount: number, replicationFactor: number): 
 }
 
 invariant(VNODES_DEFAULT * WEIGHT_MIN >= 1, "the lightest node has a virtual node");
+invariant(
+  DATABASE_NAME_WAIT_MS + 2 * DATABASE_ASK_MS < DATABASE_WAIT_MS,
+  "a node that asks for a name that was dropped is told what came of it while it waits",
+);
 
 /** Workers of one machine; each is a process, and a node of the cluster. */
 export const WORKERS_MAX = 64;

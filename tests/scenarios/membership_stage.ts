@@ -17,6 +17,7 @@ import {
   type PartitionConfig,
 } from "../../shared/cluster/cluster_map.ts";
 import type { HeldPartition, Message } from "../../shared/wire/messages.ts";
+import type { Input } from "../../coordinator/controller/input.ts";
 import type { StoredCluster } from "../../coordinator/state/stored_cluster.ts";
 import type { Report } from "../../coordinator/partitions/reports.ts";
 import { idOf, type Process, World } from "../support/worlds/membership_world.ts";
@@ -43,6 +44,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   "A disk full|well": "whether its disk takes writes",
   "force A": "an operator makes A primary of partition 0",
   "forget A [force]": "an operator says that A is gone for good",
+  "create NAME, drop NAME": "a database is made, or dropped",
   "disk held|free": "whether maps are written only by command",
   "disk writes, disk fails": "the write under way ends",
   "restart [lease MS] [accept EPOCH]": "the coordinator dies and is started on what its disk holds",
@@ -136,6 +138,14 @@ class MembershipStage {
           const made = controller.forgetNode(idOf(a), rest[0] === "force", nowMs);
           for (const { partition, node } of made) forced.add(`${partition}/${node}`);
         });
+      case "create":
+        return this.#changeDatabases({
+          type: "create_database",
+          order: { name: a },
+          ifAbsent: false,
+        });
+      case "drop":
+        return this.#changeDatabases({ type: "drop_database", name: a });
       case "disk":
         return this.#disk(a);
       case "restart":
@@ -244,6 +254,13 @@ class MembershipStage {
     this.#settleDisk();
   }
 
+  #changeDatabases(input: Input): void {
+    const { controller, nowMs } = this.#cluster;
+    const { refusal } = controller.step(input, nowMs);
+    if (refusal !== undefined) this.#say(`refused: ${refusal.code}`);
+    this.#settleDisk();
+  }
+
   #disk(what: string): void {
     const world = this.#cluster;
     if (what === "held") world.autoPersist = false;
@@ -326,8 +343,16 @@ function mapTexts(map: ClusterMap, before: ClusterMap | undefined): string[] {
     ...(before !== undefined && leaseMs !== before.settings.leaseMs
       ? [`leases of ${leaseMs} ms`]
       : []),
+    ...databaseTexts(map, before),
     ...partitions,
   ];
+}
+
+function databaseTexts({ databases }: ClusterMap, before: ClusterMap | undefined): string[] {
+  const list = databases?.list ?? [];
+  if (JSON.stringify(list) === JSON.stringify(before?.databases?.list ?? [])) return [];
+  const names = list.map(({ name, number }) => `${name} (${number})`);
+  return [names.length === 0 ? "no databases" : `databases ${names.join(", ")}`];
 }
 
 function nodeText({ id, state, incarnation }: NodeInfo): string {

@@ -121,6 +121,7 @@ export const EXPECTED = {
   "client: increment": 60,
   "client: key moved to another database": 1,
   "client: database made": 15,
+  "client: database made again": 15,
   "client: database dropped": 8,
   "client: database written": 15,
   "client: database read": 15,

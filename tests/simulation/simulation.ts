@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DatabaseWorkload } from "./workload/database_workload.ts";
+import { type DatabaseHabits, DatabaseWorkload } from "./workload/database_workload.ts";
 import { BALANCE_BOUND } from "../../shared/limits/cluster.ts";
 import { STOP_GRACE_MS } from "../../shared/limits/connections.ts";
 import {
@@ -195,8 +195,8 @@ export interface SimulationOptions {
    * Before the calm, the active one of several coordinators loses all nodes while one of these dies. Default false.
    */
   readonly losesNodes?: boolean;
-  /** A client that makes, uses and drops databases. Default: in some runs. */
-  readonly databases?: boolean;
+  /** A client that makes, uses and drops databases, and how. Default: in some runs. */
+  readonly databases?: boolean | DatabaseHabits;
   /**
    * The only fault of the storm, which strikes when all is well. Every request must succeed whose deadline
    * is longer than what is stated for the fault. There are only clients then that find the cluster by
@@ -443,7 +443,7 @@ class Simulation {
     const { seed, alone, forces, acceptsOld } = this.#options;
     const { databases = seed % DATABASES_EVERY === 2 } = this.#options;
     const mayLose = this.#world.shape.memory || forces === true || acceptsOld === true;
-    if (!databases || alone !== undefined || mayLose) return undefined;
+    if (databases === false || alone !== undefined || mayLose) return undefined;
     const random = new SeededRandom(seed * 3 + 5);
     const client = this.#world.addClient(this.#clients.length + 1, "library", 1, true);
     let watchers = DATABASE_WATCHERS_FROM;
@@ -467,7 +467,9 @@ class Simulation {
       found.start();
       return found;
     };
-    return { workload: new DatabaseWorkload({ random, client, node, watcher }), client };
+    const habits = typeof databases === "object" ? databases : undefined;
+    const workload = new DatabaseWorkload({ random, client, node, watcher }, habits);
+    return { workload, client };
   }
 
   #judgeDatabases(): void {
@@ -1119,6 +1121,7 @@ class Simulation {
     const counts: [Happening, number][] = [
       ["client: increment", done.filter(({ f }) => f === "increment").length],
       ["client: database made", this.#databases?.workload.done.made ?? 0],
+      ["client: database made again", this.#databases?.workload.done.madeAgain ?? 0],
       ["client: key moved to another database", this.#databases?.workload.done.passed ?? 0],
       ["client: database dropped", this.#databases?.workload.done.dropped ?? 0],
       ["client: database written", this.#databases?.workload.done.written ?? 0],

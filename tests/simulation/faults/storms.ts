@@ -655,6 +655,23 @@ export const STORMS = {
     atomic: { groups: 0 },
     lists: { lists: 4, accounts: 4, pauseMsMax: 100 },
   },
+  /** Databases are dropped and made again under their names, while nodes are cut off from coordinators that die. */
+  names: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, orphan: 20, cut: 6, kill: 2, coordinatorKill: 4 },
+      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 10 },
+      outageMsMax: 8_000,
+      drift: 1,
+    },
+    stormMs: 90_000,
+    scanner: false,
+    databases: { pauseMsMax: 100, dropPercent: 20 },
+    shape: { replicationFactor: 3, memory: false, coordinators: 3 },
+    workload: { coldKeys: 12, pauseMsMax: 4_000 },
+    atomic: { pauseMsMax: 8_000 },
+    lists: { lists: 0, accounts: 0 },
+  },
   /** Somebody who is no node claims partitions. */
   strangers: {
     faults: { ...NONE, rates: { ...NONE.rates, claim: 20, kill: 4, cut: 4 }, outageMsMax: 4_000 },

@@ -26,6 +26,34 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     seedsMax: 20,
   },
   {
+    name: "C13: a name is given again at once",
+    file: "coordinator/state/dropped_names.ts",
+    edits: [["return this.#epochs.has(name);", "return this.#epochs.has(name) && false;"]],
+    seedsMax: 10,
+    storm: "names",
+  },
+  {
+    name: "C13: a coordinator that begins has forgotten which names were dropped",
+    file: "coordinator/state/cluster_state.ts",
+    edits: [["new DroppedNames(stored.dropped)", "new DroppedNames()"]],
+    seedsMax: 40,
+    storm: "names",
+  },
+  {
+    name: "C13: a partition without a primary is one that nobody writes to",
+    file: "coordinator/state/cluster_state.ts",
+    edits: [["if (inSync.length === 0) continue;", "if (primary === undefined) continue;"]],
+    seedsMax: 40,
+    storm: "names",
+  },
+  {
+    name: "C13: who is primary since the drop need not have heard of that",
+    file: "coordinator/state/cluster_state.ts",
+    edits: [["return knownEpoch < this.#primariesEpoch ? 0 : knownEpoch;", "return knownEpoch;"]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/controller/databases_of_nodes_test.ts",
+  },
+  {
     name: "W11: rows of a dropped database stay for ever",
     file: "node/maintenance/dropped_databases.ts",
     edits: [[

@@ -26,10 +26,7 @@ const TTL_MS_MAX = 4_000;
 /** How long after the storm what has expired may still count for a quota. */
 const QUOTA_MS_MAX = 30_000;
 const QUOTA_RETRY_MS = 500;
-const PAUSE_MS_MAX = 600;
 const TIMEOUT_MS = 8_000;
-/** Of 100 steps, this many drop the database. */
-const DROP_PERCENT = 4;
 /** A node that lives has answered an order by then. */
 const ANSWER_MS_MAX = DATABASE_WAIT_MS + 1_000;
 /** Errors after which a write may have happened, also later. All others promise that it has not. */
@@ -87,6 +84,15 @@ class Used {
   }
 }
 
+/** How the client uses databases. */
+export interface DatabaseHabits {
+  readonly pauseMsMax: number;
+  /** Of 100 steps, this many drop the database; another one of its name is made soon, half of the time at once. */
+  readonly dropPercent: number;
+}
+
+const HABITS: DatabaseHabits = { pauseMsMax: 600, dropPercent: 4 };
+
 /** What it needs of a node. */
 export interface DatabaseNode {
   readonly directory: DatabaseDirectory;
@@ -107,9 +113,12 @@ export interface DatabaseWorkloadDeps {
 /** The client. */
 export class DatabaseWorkload {
   readonly #deps: DatabaseWorkloadDeps;
+  readonly #habits: DatabaseHabits;
   readonly #used = [new Used(false), new Used(true)] as const;
   /** Clients of databases, by name: each has sessions of its own. */
   readonly #clients = new Map<string, KvClient>();
+  /** Of databases that were made. */
+  readonly #names = new Set<string>();
   #values = 0;
   #numbers = 0;
   #running = false;
@@ -117,12 +126,13 @@ export class DatabaseWorkload {
   /** What was wrong, the first time. */
   wrong: string | undefined;
   /** How many steps of each kind have succeeded. */
-  readonly done = { made: 0, dropped: 0, written: 0, read: 0, refused: 0, passed: 0 };
+  readonly done = { made: 0, madeAgain: 0, dropped: 0, written: 0, read: 0, refused: 0, passed: 0 };
   /** Of all databases that were made. */
   readonly #watched: Watched[] = [];
 
-  constructor(deps: DatabaseWorkloadDeps) {
+  constructor(deps: DatabaseWorkloadDeps, habits: DatabaseHabits = HABITS) {
     this.#deps = deps;
+    this.#habits = habits;
   }
 
   start(): void {
@@ -233,7 +243,7 @@ export class DatabaseWorkload {
 
   #pause(): void {
     const { client, random } = this.#deps;
-    client.clock.setTimer(randomBelow(random, PAUSE_MS_MAX), () => {
+    client.clock.setTimer(randomBelow(random, this.#habits.pauseMsMax), () => {
       if (!this.#running) return;
       this.#busy = this.#next().then(() => {
         if (this.#running) this.#pause();
@@ -245,7 +255,7 @@ export class DatabaseWorkload {
     const { random } = this.#deps;
     const used = this.#used[randomBelow(random, 2)] ?? this.#used[0];
     if (used.number === undefined) return await this.#make(used);
-    if (randomBelow(random, 100) < DROP_PERCENT) return await this.#drop(used);
+    if (randomBelow(random, 100) < this.#habits.dropPercent) return await this.#drop(used);
     const key = `k${randomBelow(random, KEYS)}`;
     try {
       const what = randomBelow(random, 10);
@@ -279,6 +289,8 @@ export class DatabaseWorkload {
     used.watcher = this.#deps.watcher(used.stored(""));
     this.#watched.push({ number: outcome.number, watcher: used.watcher });
     this.done.made++;
+    if (this.#names.has(name)) this.done.madeAgain++;
+    this.#names.add(name);
   }
 
   async #drop(used: Used): Promise<void> {
@@ -286,6 +298,8 @@ export class DatabaseWorkload {
     if (outcome === undefined || outcome instanceof KvError) return used.rename();
     used.forget();
     this.done.dropped++;
+    // A name is free when its database is dropped.
+    if (randomBelow(this.#deps.random, 2) === 0) await this.#make(used);
   }
 
   /** What comes of an order by way of some node; undefined if nobody can tell, since the node has died. */

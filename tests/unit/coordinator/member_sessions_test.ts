@@ -5,17 +5,30 @@ import { SeededRandom } from "../../../shared/platform/random.ts";
 import { NO_LOG } from "../../support/doubles/no_log.ts";
 import type { Connection } from "../../../shared/wire/connection.ts";
 import type { Message } from "../../../shared/wire/messages.ts";
+import type { DatabaseInput, Decided } from "../../../coordinator/database_changes.ts";
 import type { Input } from "../../../coordinator/controller/input.ts";
 import { MemberSessions, type SessionsOwner } from "../../../coordinator/member_sessions.ts";
+
+interface Owner extends Omit<SessionsOwner, "step" | "publishedMap" | "closed"> {
+  closed: boolean;
+  right: boolean;
+  readonly orders: { input: DatabaseInput; decided: Decided }[];
+  publishedMap(): object;
+  step(input: Input): object;
+}
 
 /** Sessions whose state machine writes down what it is told. */
 function setUp() {
   const lines: string[] = [];
   const say = (line: string) => void lines.push(line);
-  const owner = {
+  const owner: Owner = {
     closed: false,
     publishedMap: () => ({ epoch: 3 }),
-    hasRight: () => true,
+    right: true,
+    hasRight: () => owner.right,
+    orders: [],
+    orderDatabase: (input: DatabaseInput, decided: Decided) =>
+      void owner.orders.push({ input, decided }),
     checkRight: () => {},
     step: (input: Input) => {
       const { type, session } = input as Input & { session: number };
@@ -95,6 +108,35 @@ Deno.test("MemberSessions: a refusal is told, a map is given, and what is no nod
   ]);
   assertEquals(answers, [[1, "stale_incarnation"], [2, "map"], [3, "bad_request"]]);
   assertEquals(lines, ["1 register old"]);
+});
+
+Deno.test("MemberSessions: an order about a database is answered when it is decided, and by nobody who may have been replaced", () => {
+  const { owner, open } = setUp();
+  const { sent, hear } = open("n1");
+  const told = () => sent.splice(0).map((text) => JSON.parse(text));
+  const wanted = { req_type: "database_wanted", database: "a" };
+  hear({ ...wanted, wish: 1 });
+  hear({ ...wanted, wish: 2, drop: 7 });
+  assertEquals(told(), []);
+  const [make, drop] = owner.orders;
+  assertEquals(make?.input, {
+    type: "create_database",
+    order: { name: "a" },
+    ifAbsent: true,
+    session: 1,
+  });
+  assertEquals(drop?.input, { type: "drop_database", name: "a", number: 7, session: 1 });
+  drop?.decided(9);
+  make?.decided(new KvError("unavailable", "not yet"));
+  // Who is not registered is told nothing.
+  make?.decided(0);
+  assertEquals(told(), [
+    { req_type: "database_decided", wish: 2, epoch: 9 },
+    { req_type: "database_decided", wish: 1, code: "unavailable", message: "not yet" },
+  ]);
+  owner.right = false;
+  hear({ ...wanted, wish: 3 });
+  assertEquals([owner.orders.length, sent], [2, []]);
 });
 
 Deno.test("MemberSessions: what another node would say is refused, whoever says it", () => {
