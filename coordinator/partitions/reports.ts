@@ -51,7 +51,10 @@ export class Reports {
   #onDamaged(member: Member, p: number, config: PartitionConfig, nowMs: number): void {
     const learns = config.learners.includes(member.id);
     if (!learns && !config.inSync.includes(member.id)) return;
-    this.#out.error("a replica is damaged", { partition: p, node: member.id });
+    // A last replica says so again and again, until an operator has decided.
+    if (!member.damaged.has(p)) {
+      this.#out.error("a replica is damaged", { partition: p, node: member.id });
+    }
     if (learns) {
       this.#dropLearner(p, config, member.id, nowMs);
       return;

@@ -160,10 +160,13 @@ export function alertsOf(
     `${of(cluster.withoutPrimary)} cannot be read or written: nobody is the primary` +
       (cluster.lost > 0 ? `; ${cluster.lost} of them wait for a node or an operator` : ""),
   );
+  // The nodes say it too, for the time when no coordinator hears them.
+  const byNodes = nodes.reduce((sum, { figures }) => sum + (figures?.unserved ?? 0), 0);
+  const unserved = Math.max(cluster.unserved, byNodes);
   add(
     "KvPartitionsUnserved",
-    cluster.unserved > 0,
-    `${of(cluster.unserved)} cannot be served now by the primary`,
+    unserved > 0,
+    `${of(unserved)} cannot be served now by the primary`,
   );
   add(
     "KvWritesRefused",

@@ -59,6 +59,16 @@ Deno.test("Reports: a damaged replica goes, and a damaged primary's place is tak
   assertEquals(setUp({ partitions: LEARNING }).say("a", damaged)[0], "b");
 });
 
+Deno.test("Reports: a last replica that is damaged is in the log once, however often it says so", () => {
+  const { say, out } = setUp({
+    partitions: [{ term: 4, primary: "a", inSync: ["a"], learners: [] }],
+  });
+  out.take();
+  for (let i = 0; i < 3; i++) say("a", { req_type: "damaged", p: 0, term: 4 });
+  const said = out.take().log.filter(({ event }) => event === "a replica is damaged");
+  assertEquals(said.map(({ fields }) => fields), [{ partition: 0, node: "a" }]);
+});
+
 Deno.test("Reports: resumed gives a new term and nothing else; drained without an order nothing", () => {
   const { say, state } = setUp({ partitions: LEARNING });
   assertEquals(say("a", { req_type: "drained", p: 0, term: 4 }), ["a", "ab", "c"]);
