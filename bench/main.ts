@@ -188,10 +188,14 @@ async function measureGroup(
         `http://${node?.host}:${node?.facts.http}/db/bench`;
       const one = await starter.startNode(`${folder}/denokv`, flags);
       const three = await starter.startCluster(CLUSTER_NODES, `${folder}/denokv-cluster`, flags);
+      const crude = await starter.startDenoKvStub();
+      const crudeFile = await starter.startDenoKvStub(`${folder}/denokv-stub`);
       const contestants = [
-        { name: "a file", path: `${folder}/denokv.sqlite` },
-        { name: "one node", path: urlOf(one) },
-        { name: "three nodes", path: urlOf(three) },
+        { name: "a file", path: `${folder}/denokv.sqlite`, pids: [] },
+        { name: "crudest server", ...crude, isStub: true },
+        { name: "crudest server with sync", ...crudeFile, isStub: true },
+        { name: "one node", path: urlOf(one), pids: one.pids },
+        { name: "three nodes", path: urlOf(three), pids: three.pids },
       ];
       return await measureDenoKv(group, contestants, effort, report);
     }

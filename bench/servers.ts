@@ -25,6 +25,7 @@ const POLL_MS = 100;
 /** Starts servers, one node or cluster at a time, and ends what it has started. */
 export class ServerStarter {
   readonly #processes: ServerProcess[] = [];
+  readonly #stubs: Deno.ChildProcess[] = [];
 
   /** A node without a coordinator, on a new folder. */
   async startNode(folder: string, flags: readonly string[]): Promise<Servers> {
@@ -109,12 +110,30 @@ export class ServerStarter {
     return this.#servers(nodes, nodes.length + 1);
   }
 
+  /** A server that only answers: `workloads/denokv_stub.ts`. @param file what it syncs */
+  async startDenoKvStub(file?: string): Promise<{ path: string; pids: readonly number[] }> {
+    const program = new URL("workloads/denokv_stub.ts", import.meta.url).pathname;
+    const args = ["run", "-A", "--quiet", program, ...(file === undefined ? [] : [file])];
+    const stub = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+    this.#stubs.push(stub);
+    const reader = stub.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    const { port } = JSON.parse(new TextDecoder().decode(value)) as { port: number };
+    return { path: `http://127.0.0.1:${port}/db/stub`, pids: [stub.pid] };
+  }
+
   /** Coordinators go first, so that nodes do not hand over to others that are about to end too. */
   async stopAll(): Promise<void> {
     const isFirst = ({ program }: ServerProcess) => program === COORDINATOR;
     for (const process of this.#processes.filter(isFirst)) await process.stop();
     await Promise.all(this.#processes.map((process) => process.stop()));
     this.#processes.length = 0;
+    for (const stub of this.#stubs.splice(0)) {
+      stub.kill();
+      await stub.status;
+      await stub.stdout.cancel();
+    }
   }
 
   #start(program: ProgramSpec, args: readonly string[]): Promise<ReadyLine> {
