@@ -383,9 +383,11 @@ export class NodeWatch {
         gathered.refused.push(partition);
         continue;
       }
-      const late = clock.setTimer(Math.max(1, endMs - clock.monotonicMs()), () => feed.giveUp());
       try {
-        const page = await readPage(feed, position, poll.matches, () => clock.wallMs());
+        const page = await readPage(feed, position, poll.matches, {
+          wallMs: () => clock.wallMs(),
+          whenCommitted: (seq) => this.#whenCommitted(feed, seq, endMs),
+        });
         const stands = feed.isOf(this.#ports.primary(partition));
         if (page === "reset") gathered.reset = true;
         else if (page === "refused" || !stands) gathered.refused.push(partition);
@@ -401,10 +403,19 @@ export class NodeWatch {
         gathered.refused.push(partition);
         if (isDamage(error)) this.#ports.onDamaged(partition, error);
         else failureOf(error);
-      } finally {
-        late.cancel();
       }
       if (gathered.reset) return;
+    }
+  }
+
+  /** Waits no longer than until `endMs`, whenever it begins to: a reading that never ended would keep its place for ever. */
+  async #whenCommitted(feed: PartitionFeed, seq: number, endMs: number): Promise<boolean> {
+    const { clock } = this.#ports;
+    const late = clock.setTimer(Math.max(1, endMs - clock.monotonicMs()), () => feed.giveUp());
+    try {
+      return await feed.whenCommitted(seq);
+    } finally {
+      late.cancel();
     }
   }
 

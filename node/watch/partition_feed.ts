@@ -118,7 +118,8 @@ export class PartitionFeed implements CommitObserver {
   /** Fulfilled when everything up to `seq` is committed: with false if nobody here will know. Rule V3. */
   whenCommitted(seq: number): Promise<boolean> {
     const { log } = this;
-    if (log === undefined) return Promise.resolve(false);
+    // When it has ended, nobody tells it any more.
+    if (log === undefined || this.primary.observer !== this) return Promise.resolve(false);
     if (seq <= log.last) return Promise.resolve(true);
     return new Promise((resolve) => this.#commitments.push({ seq, done: resolve }));
   }

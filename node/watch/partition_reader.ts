@@ -26,17 +26,24 @@ export type PageRead =
   /** This node is not the primary any more, or could not commit in time. */
   | "refused";
 
+/** What a reading needs besides the partition. */
+export interface PageReadPorts {
+  /** The date, for which entries have expired. */
+  wallMs(): number;
+  /** Fulfilled when everything up to `seq` is committed: with false if that is not known in time. */
+  whenCommitted(seq: number): Promise<boolean>;
+}
+
 /**
  * Reads a page.
  *
- * @param nowWallMs for which entries have expired
  * @throws {KvError} `corrupt`, `storage_failed`
  */
 export async function readPage(
   feed: PartitionFeed,
   position: WatchPosition,
   matches: WatchMatcher,
-  nowWallMs: () => number,
+  ports: PageReadPorts,
 ): Promise<PageRead> {
   const { store } = feed.primary;
   const { lineage } = feed;
@@ -55,8 +62,8 @@ export async function readPage(
   if (!whole && store.state.watermark > beyond) return "reset";
   const base = begins ? asOfSeq : position.reading?.base ?? asOfSeq;
   const upto = Math.max(base, position.upto, store.state.lastSeq);
-  if (!await feed.whenCommitted(upto)) return "refused";
-  const wallMs = nowWallMs();
+  if (!await ports.whenCommitted(upto)) return "refused";
+  const wallMs = ports.wallMs();
   const shown = entries.filter((entry) =>
     matches(entry.key) &&
     (whole ? isLive(entry, wallMs) : isTombstone(entry) || isLive(entry, wallMs))

@@ -160,4 +160,11 @@ export const WATCH_MUTATIONS: readonly Mutation[] = [
     seedsMax: 1,
     test: CLUSTER_TEST,
   },
+  {
+    name: "watch: a reading waits for a commit without end",
+    file: "node/watch/node_watch.ts",
+    edits: [["() => feed.giveUp());", "() => {});"]],
+    seedsMax: 1,
+    test: "tests/regression/watch_read_on_a_slow_disk_test.ts",
+  },
 ];

@@ -42,15 +42,17 @@ class Partition {
     return {
       lineage: 3,
       primary: { store: { state: this.state, scan }, recent: { since: () => undefined } },
-      whenCommitted: (seq: number) => {
-        this.waitedFor.push(seq);
-        return Promise.resolve(seq <= this.committedTo);
-      },
     } as unknown as PartitionFeed;
   }
 
   read(position: WatchPosition): Promise<PageRead> {
-    return readPage(this.feed, position, () => true, () => 10);
+    return readPage(this.feed, position, () => true, {
+      wallMs: () => 10,
+      whenCommitted: (seq) => {
+        this.waitedFor.push(seq);
+        return Promise.resolve(seq <= this.committedTo);
+      },
+    });
   }
 }
 
