@@ -56,6 +56,7 @@ import type { ReadRange } from "../shared/operations/ranges.ts";
 import type { VersionCheck } from "../shared/operations/transaction.ts";
 import { partitionOf } from "../shared/cluster/position.ts";
 import { WorkScheduler } from "../shared/scheduling/work_scheduler.ts";
+import type { RequestTracing } from "../shared/tracing/request_tracing.ts";
 import { type Random, randomId } from "../shared/platform/random.ts";
 import type { Transport } from "../shared/platform/transport.ts";
 import { ResyncCounts } from "./replication/resync_counts.ts";
@@ -98,6 +99,8 @@ export interface NodeDeps {
   readonly queue: GroupCommit;
   /** What the disk held when it was opened. */
   readonly opened: OpenedPartitions;
+  /** Of a process that traces requests. */
+  readonly tracing?: RequestTracing | undefined;
 }
 
 /** Who a node is. */
@@ -248,6 +251,7 @@ export class Node {
       retries,
       needsRepair: (error) => this.onNeedsRepair(error),
       transfers: new TransferPacer(clock),
+      tracing: deps.tracing,
       // Not those of heavy work: most of what has waited is not heavy, and should not wait for what is.
       releases: new WorkScheduler(clock),
       notPrimary: (partition) => this.#notPrimary(partition),

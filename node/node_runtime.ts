@@ -179,8 +179,9 @@ export class NodeRuntime {
         onRecovered: () => log.info("the disk takes writes again"),
       });
       const { clock, random } = deps;
+      const tracing = RequestTracing.ofProcess(VERSION, { "kv.node": folder.nodeId });
       const node: Node = new Node(
-        { clock, random, transport, log: deps.logger("node"), queue, opened },
+        { clock, random, transport, log: deps.logger("node"), queue, opened, tracing },
         {
           nodeId: folder.nodeId,
           standalone,
@@ -199,6 +200,7 @@ export class NodeRuntime {
         { listeners, peerPort, http, admission },
         folder,
         node,
+        tracing,
       );
       handle = (request, account) => runtime.#frontEnd.handle(request, account);
       accept = (stream) => runtime.server.accept(stream);
@@ -242,6 +244,7 @@ export class NodeRuntime {
     },
     folder: NodeFolder,
     node: Node,
+    tracing: RequestTracing | undefined,
   ) {
     this.admission = admission;
     this.#deps = deps;
@@ -262,7 +265,7 @@ export class NodeRuntime {
     this.#left = new Promise((resolve) => this.#onLeft = resolve);
     const { clock, random, transport } = deps;
     this.#requestMetrics = new RequestMetrics(clock, new SlowLog(options.slowRequestMs));
-    this.#tracing = RequestTracing.ofProcess(VERSION, { "kv.node": folder.nodeId });
+    this.#tracing = tracing;
     this.#process = options.process;
     this.#router = new Router({ clock, random, transport }, {
       role: "node",

@@ -23,6 +23,7 @@ import type {
 } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
+import { CopySpans } from "./copy_spans.ts";
 import { FollowerSet } from "./follower_set.ts";
 import type { FollowerStream, StreamOwner } from "./follower_stream.ts";
 import { ClientSessionTable } from "../requests/client_session_table.ts";
@@ -85,6 +86,7 @@ export class Primary implements StreamOwner {
   /** Requests that came while not serving. */
   readonly #waiting: WaitingRequests;
   readonly #unconfirmed: UnconfirmedReads;
+  readonly #copies: CopySpans | undefined;
   #durableSeq = 0;
   /** What was here when it became primary, and its term, are on disk. */
   #startedOnDisk = false;
@@ -120,6 +122,7 @@ export class Primary implements StreamOwner {
     this.#waiting = new WaitingRequests(nowMs);
     this.#unconfirmed = new UnconfirmedReads(nowMs, () => ports.confirmReads(this.partition));
     this.#intents = intents;
+    this.#copies = ports.tracing === undefined ? undefined : new CopySpans(ports.tracing);
     this.transactions = this.#makeTransactions();
     this.recent = recent;
     this.config = config;
@@ -204,6 +207,7 @@ export class Primary implements StreamOwner {
       if (this.phase === "draining" || this.phase === "drained") this.#resumeServing();
     }
     this.followers.onConfig(before);
+    this.#copies?.onLeft([this.ports.self, ...this.followers.mustAck()]);
     this.#advance();
   }
 
@@ -212,6 +216,7 @@ export class Primary implements StreamOwner {
     this.phase = "stopped";
     this.notPrimary = notPrimary;
     this.followers.stop();
+    this.#copies?.onLeft([]);
     this.transactions.stop(notPrimary);
     this.#writes.abandon(notPrimary);
     this.#waiting.failAll(notPrimary);
@@ -272,10 +277,18 @@ export class Primary implements StreamOwner {
     if (!this.#startedOnDisk) return;
     if (lastSeq > this.#durableSeq) this.#durableSeq = lastSeq;
     this.#writes.onDurable(lastSeq);
+    this.#copies?.onDisk(this.ports.self, lastSeq);
     this.#advance();
   }
 
+  onProposed(request: KeyRequest, lastSeq: number): void {
+    if (request.traceparent === undefined) return;
+    const replicas = [this.ports.self, ...this.followers.mustAck()];
+    this.#copies?.begin(request.traceparent, lastSeq, replicas);
+  }
+
   onStreamAdvanced(stream: FollowerStream): void {
+    this.#copies?.onDisk(stream.node, stream.ackedSeq);
     this.followers.promoteIfLevel(stream);
     this.#advance();
   }

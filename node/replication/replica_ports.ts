@@ -9,6 +9,7 @@ import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { KvError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
+import type { RequestTracing } from "../../shared/tracing/request_tracing.ts";
 import type { DownstreamMessage, UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Report } from "../membership/report_outbox.ts";
 import type { ClientSessionCounts } from "../requests/client_session_table.ts";
@@ -86,6 +87,8 @@ export interface ReplicaPorts extends TransactionPorts {
   needsRepair(error: KvError): void;
   /** The pace of transfers to replicas that nobody waits for. */
   readonly transfers: TransferPacer;
+  /** Of a process that traces requests. */
+  readonly tracing?: RequestTracing | undefined;
   /** Turns for requests that have waited, of all partitions. */
   readonly releases: Pick<WorkScheduler, "add">;
 }

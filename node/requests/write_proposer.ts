@@ -68,6 +68,8 @@ export interface ProposerOwner {
     readonly isEmpty: boolean;
     append(lastSeq: number, json: string, commitSeq: number): void;
   };
+  /** What was asked is on its way to all replicas; `lastSeq` is its last. */
+  onProposed(request: KeyRequest, lastSeq: number): void;
   /** A read of this node's own data failed; see `Replica.onReadFailed`. */
   onReadFailed(what: string, error: unknown): boolean;
   /** Answers a request that failed since this node's own data cannot be read or written. */
@@ -191,6 +193,7 @@ export class WriteProposer {
       });
     }
     followers.append(newLastSeq, text, commitSeq);
+    this.#owner.onProposed(request, newLastSeq);
     // Each write of a key that will expire deletes a few that have expired. So expired keys cannot pile up,
     // however fast they are written and however seldom the sweep has its turn.
     if (entries.some(({ expiresAtMs }) => expiresAtMs !== 0)) {

@@ -167,6 +167,8 @@ export const BATCH_WRITES_BUCKETS: readonly number[] = [
 export const LOOP_SAMPLE_MS = 100;
 /** Requests that have ended in one turn and are counted together; with more, they are counted at once. */
 export const ENDED_PER_TURN_MAX = 4_096;
+/** Writes of a partition whose copies have spans at a time, of a process that traces requests. */
+export const TRACED_WRITES_MAX = 256;
 /** Operations of one front end that are counted by name; all others as one. Their names come from tables. */
 export const COUNTED_OPERATIONS_MAX = 512;
 /** A request that takes longer is kept in the list of slow ones. It may be set for each process. */

@@ -8,6 +8,7 @@ import {
   contextOf,
   ERROR_STATUS,
   globalTracer,
+  INTERNAL_KIND,
   parseTraceparent,
   SERVER_KIND,
   traceparentOf,
@@ -53,16 +54,24 @@ export class RequestTracing {
     return tracer === undefined ? undefined : new RequestTracing(tracer, attributes);
   }
 
-  /** @returns undefined if it is not part of a trace that somebody keeps */
-  begin(operation: string, traceparent: unknown): RequestSpan | undefined {
+  /**
+   * @param part attributes of what is only a part of a request
+   * @returns undefined if it is not part of a trace that somebody keeps
+   */
+  begin(
+    operation: string,
+    traceparent: unknown,
+    part?: Readonly<Record<string, string>>,
+  ): RequestSpan | undefined {
     const parent = parseTraceparent(traceparent);
     if (parent === undefined || (parent.traceFlags & 1) === 0) return undefined;
     const attributes = {
       "db.system.name": "kv",
       "db.operation.name": operation,
       ...this.#attributes,
+      ...part,
     };
-    const options = { kind: SERVER_KIND, attributes };
+    const options = { kind: part === undefined ? SERVER_KIND : INTERNAL_KIND, attributes };
     const span = this.#tracer.startSpan(operation, options, contextOf(parent));
     return {
       traceparent: traceparentOf(span),

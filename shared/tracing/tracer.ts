@@ -35,6 +35,7 @@ export interface Tracer {
 }
 
 /** `SpanKind` and `SpanStatusCode.ERROR` of `@opentelemetry/api`. */
+export const INTERNAL_KIND = 0;
 export const SERVER_KIND = 1;
 export const CLIENT_KIND = 2;
 export const ERROR_STATUS = 2;

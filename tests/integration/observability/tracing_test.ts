@@ -16,6 +16,7 @@ interface Span {
   readonly spanId: string;
   readonly parentSpanId: string;
   readonly node: string | undefined;
+  readonly replica: string | undefined;
 }
 
 interface Attribute {
@@ -27,7 +28,7 @@ interface Export {
   readonly resourceSpans?: readonly {
     readonly resource: { readonly attributes: readonly Attribute[] };
     readonly scopeSpans: readonly {
-      readonly spans: readonly (Omit<Span, "service" | "node"> & {
+      readonly spans: readonly (Omit<Span, "service" | "node" | "replica"> & {
         readonly attributes: readonly Attribute[];
       })[];
     }[];
@@ -48,7 +49,9 @@ class Collector implements AsyncDisposable {
       for (const { resource, scopeSpans } of resourceSpans) {
         const service = valueOf(resource.attributes, "service.name") ?? "";
         for (const { attributes, ...span } of scopeSpans.flatMap(({ spans }) => spans)) {
-          this.spans.push({ ...span, service, node: valueOf(attributes, "kv.node") });
+          const node = valueOf(attributes, "kv.node");
+          const replica = valueOf(attributes, "kv.replica");
+          this.spans.push({ ...span, service, node, replica });
         }
       }
       return Response.json({});
@@ -76,6 +79,13 @@ class Collector implements AsyncDisposable {
     );
   }
 
+  /** The replicas of a write, as the spans below its span name them. */
+  replicasOf(write: Span | undefined): string[] {
+    return this.spans.flatMap(({ name, parentSpanId, replica }) =>
+      name === "replicate" && parentSpanId === write?.spanId ? replica ?? [] : []
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
   }
@@ -90,7 +100,7 @@ await kv.get("by library");
 await (await fetch(Deno.args[0], { method: "PUT", body: "v" })).body.cancel();
 `;
 
-Deno.test("OpenTelemetry: client, the node that is asked and the primary are one trace, over the wire and over HTTP", async () => {
+Deno.test("OpenTelemetry: client, the node that is asked, the primary and the copies are one trace, over the wire and over HTTP", async () => {
   await using collector = new Collector();
   const folder = await Deno.makeTempDir({ prefix: "kv-test-" });
   try {
@@ -124,11 +134,16 @@ Deno.test("OpenTelemetry: client, the node that is asked and the primary are one
       const http = collector.below(own("PUT"), "kv-node", "PUT /kv/{key}");
       const forwarded = collector.below(http, "kv-node", "put");
       const all = { put, get, http, forwarded };
-      return Promise.resolve(Object.values(all).includes(undefined) ? undefined : all);
+      const isMissing = Object.values(all).includes(undefined) ||
+        [put, forwarded].some((one) => collector.replicasOf(one).length < 2);
+      return Promise.resolve(isMissing ? undefined : all);
     }, () => JSON.stringify(collector.spans));
     const ids = (await cluster.map()).nodes.map(({ id }) => id);
     assert(found.put?.node !== undefined && ids.includes(found.put.node));
     assertEquals(new Set([found.http?.node, found.forwarded?.node]).size, 2, "two nodes");
+    for (const write of [found.put, found.forwarded]) {
+      assertEquals(collector.replicasOf(write).toSorted(), ids.toSorted(), "a span for each copy");
+    }
 
     // Who is in no trace makes none.
     const before = collector.spans.length;

@@ -23,6 +23,7 @@ function setUp() {
     followers: { isEmpty: true, append: () => {} },
     onReadFailed: () => false,
     isHeld: () => false,
+    onProposed: () => {},
     holdsUp: () => false,
     fail: (error: unknown) => void lines.push(`failed: ${error}`),
     /** Whether this node knows that it is the primary; else `then` is held. */

@@ -35,6 +35,7 @@ function setUp(config: PartitionConfig = configOf(["n1", "n2", "n3"]), minInSync
     },
     onReadFailed: () => false,
     isHeld: () => false,
+    onProposed: () => {},
     fail: (error: unknown) => void failed.push(String(error)),
   };
   return { node, owner, writes, frames, failed, proposer: new WriteProposer(owner, writes) };
