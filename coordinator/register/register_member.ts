@@ -541,10 +541,19 @@ export class RegisterMember<D> {
     if (this.#active === undefined) this.#tryIfLost(nowMs);
   }
 
+  /** It is to be made equal to the others, and no active one comes: what it has may never have been chosen. */
+  #isForgotten(nowMs: number): boolean {
+    const { accepted, hold } = this.#acceptor;
+    return accepted !== undefined && !isVoter(accepted.document.set, this.#folder) &&
+      !hold.bars(nowMs);
+  }
+
   #sayHello(nowMs: number): void {
     const set = this.#acceptor.accepted?.document.set;
     const isSeated = set !== undefined;
-    if ((isSeated && this.#admitted) || nowMs < this.#helloMs + COORDINATOR_RESEND_MS) return;
+    const isForgotten = this.#admitted && this.#isForgotten(nowMs);
+    if (isSeated && this.#admitted && !isForgotten) return;
+    if (nowMs < this.#helloMs + COORDINATOR_RESEND_MS) return;
     this.#helloMs = nowMs;
     if (!isSeated) {
       for (const address of this.#peers) {
@@ -553,7 +562,7 @@ export class RegisterMember<D> {
       return;
     }
     for (const { address, folder } of this.#membersToGreet()) {
-      if (folder === this.#folder || this.#welcomedBy.has(folder)) continue;
+      if (folder === this.#folder || (this.#welcomedBy.has(folder) && !isForgotten)) continue;
       // To whoever is there: the others may have other folders by now than this one knows of.
       this.#send(address, undefined, undefined, { type: "hello" });
     }

@@ -108,6 +108,16 @@ const BUGS: readonly RegisterMutation[] = [
     test: "tests/regression/voter_behind_a_change_test.ts",
   },
   {
+    name: "register: a learner of a document that was never chosen waits for ever",
+    file: "register_member.ts",
+    edits: [[
+      "const isForgotten = this.#admitted && this.#isForgotten(nowMs);",
+      "const isForgotten = false;",
+    ]],
+    seedsMax: 1,
+    test: "tests/regression/learner_of_a_lost_document_test.ts",
+  },
+  {
     name: "register: one that has started asks nobody whom its document does not name",
     file: "register_member.ts",
     edits: [["        else this.#greetUnknown(from);\n", ""]],
