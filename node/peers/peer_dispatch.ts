@@ -5,11 +5,19 @@
  *
  * @module
  */
+import type { ByteSlab } from "../../shared/base/byte_slab.ts";
+import { KvError } from "../../shared/base/errors.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { DownstreamMessage, Message, UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Upstream } from "../replication/replica_ports.ts";
 import type { ReadConfirmations } from "../requests/read_confirmations.ts";
+import {
+  APPEND_FRAME,
+  APPENDED_FRAME,
+  decodeAppend,
+  decodeAppended,
+} from "./replication_frames.ts";
 
 /** What is here that messages may be for. */
 export interface PeerTargets {
@@ -23,6 +31,8 @@ export interface PeerTargets {
    */
   addressee(message: ToReplica, upstream: Upstream): Replica | undefined;
   readonly confirmations: Pick<ReadConfirmations, "onConfirmed">;
+  /** For rows that have come. */
+  readonly slab: ByteSlab;
 }
 
 /** A primary's message about one partition. */
@@ -64,6 +74,40 @@ export function fromPrimary(
     default:
       message satisfies never;
   }
+}
+
+/**
+ * A binary frame of a primary.
+ *
+ * @throws {KvError} `bad_request`, `corrupt`, to be told to it; then nothing of the frame was taken
+ */
+export function frameFromPrimary(
+  frame: Uint8Array,
+  upstream: Upstream,
+  targets: PeerTargets,
+): void {
+  const kind = frame[1];
+  if (kind !== APPEND_FRAME) throw unknownKind(kind);
+  for (const { partition, stream, commitSeq, writes } of decodeAppend(frame, targets.slab)) {
+    targets.replica(partition)?.follower.onRows(stream, commitSeq, writes, upstream);
+  }
+}
+
+/** A binary frame of a follower. @throws {KvError} `bad_request` */
+export function frameFromFollower(
+  frame: Uint8Array,
+  from: NodeId,
+  { replica }: Pick<PeerTargets, "replica">,
+): void {
+  const kind = frame[1];
+  if (kind !== APPENDED_FRAME) throw unknownKind(kind);
+  decodeAppended(frame, (partition, stream, seq) => {
+    replica(partition)?.primary?.stream(from)?.onAppended(stream, seq);
+  });
+}
+
+function unknownKind(kind: number | undefined): KvError {
+  return new KvError("bad_request", `a binary frame of kind ${kind} is not known here`);
 }
 
 /** The partitions whose primary the asking node is no more, as far as is known here. */

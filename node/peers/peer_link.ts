@@ -15,6 +15,8 @@
  */
 import type { Clock, Timer } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
+import { failureOf, type KvError } from "../../shared/base/errors.ts";
+import { agreedFrames, FRAMES_VERSION } from "../../shared/schema/binary_frames.ts";
 import { Connection } from "../../shared/wire/connection.ts";
 import { CONNECT_TIMEOUT_MS, RETRIES_SILENT_MAX } from "../../shared/limits/connections.ts";
 import {
@@ -32,6 +34,9 @@ import { goes, type Message, type UpstreamMessage } from "../../shared/wire/mess
 import type { Random } from "../../shared/platform/random.ts";
 import { backoffMs, isLoggedFailure } from "../../shared/scheduling/backoff.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
+import type { LiveWrites } from "../requests/live_writes.ts";
+import type { EncodedRecord } from "../storage/record.ts";
+import { encodeAppend, rowFrameBytes } from "./replication_frames.ts";
 
 /** What a link needs. */
 export interface PeerLinkDeps {
@@ -50,15 +55,19 @@ export interface PeerLinkHandlers {
   onUp(node: NodeId): void;
   onDown(node: NodeId): void;
   onMessage(message: UpstreamMessage, node: NodeId): void;
+  /** A binary frame. @throws {KvError} if it is wrong */
+  onFrame(frame: Uint8Array, node: NodeId): void;
 }
 
-/** The writes of one partition that wait for the end of the turn, as JSON. */
+/** The writes of one partition that wait for the end of the turn. */
 interface Part {
-  readonly head: string;
-  readonly key: number;
+  readonly partition: number;
   readonly stream: number;
   readonly term: number;
   commitSeq: number;
+  /** For a peer that takes binary frames. */
+  readonly rows: EncodedRecord[];
+  /** For one that does not: WireEntries as JSON. */
   entries: string;
 }
 
@@ -70,6 +79,8 @@ export class PeerLink {
   #address: Address;
   #connection: Connection | undefined;
   #up = false;
+  /** The peer takes binary frames. */
+  #takesFrames = false;
   #abandon: (() => void) | undefined;
   #retryTimer: Timer | undefined;
   #pingTimer: Timer | undefined;
@@ -140,7 +151,7 @@ export class PeerLink {
     term: number,
     stream: number,
     commitSeq: number,
-    entryJson: string | undefined,
+    writes: LiveWrites | undefined,
   ): void {
     if (!this.#up) return;
     let part = this.#parts.get(partition);
@@ -149,20 +160,12 @@ export class PeerLink {
       part = undefined;
     }
     if (part === undefined) {
-      part = {
-        head: `[${partition},${term},${stream},`,
-        key: partition,
-        stream,
-        term,
-        commitSeq,
-        entries: "",
-      };
+      part = { partition, stream, term, commitSeq, rows: [], entries: "" };
       this.#parts.set(partition, part);
     }
     part.commitSeq = commitSeq;
-    if (entryJson !== undefined) {
-      part.entries += part.entries === "" ? entryJson : "," + entryJson;
-      this.#partsLength += entryJson.length;
+    if (writes !== undefined) {
+      this.#partsLength += this.#takesFrames ? addRows(part, writes) : addJson(part, writes);
       if (this.#partsLength >= PEER_FRAME_BYTES) {
         this.#flushParts();
         return;
@@ -186,13 +189,12 @@ export class PeerLink {
 
   #flushParts(): void {
     if (this.#parts.size === 0) return;
-    let json = "";
-    for (const { head, commitSeq, entries } of this.#parts.values()) {
-      json += `${json === "" ? "" : ","}${head}${commitSeq},[${entries}]]`;
-    }
+    const parts = [...this.#parts.values()];
+    const length = this.#partsLength;
     this.#parts.clear();
     this.#partsLength = 0;
-    this.#connection?.sendText(`{"req_type":"append","parts":[${json}]}`);
+    if (this.#takesFrames) this.#connection?.sendFrame(encodeAppend(parts, length));
+    else this.#connection?.sendText(appendLine(parts));
     this.#checkQueue();
   }
 
@@ -228,17 +230,21 @@ export class PeerLink {
         this.#abandon = undefined;
         this.#connection = new Connection(stream, this.#deps.clock, {
           onMessage: (message) => this.#onMessage(message),
-          onInvalid: (error, _id, connection) => {
-            this.#deps.log.warn("peer sent nonsense", { node: this.node, error: error.message });
-            connection.close();
-          },
+          onFrame: (frame, connection) => this.#onFrame(frame, connection),
+          onInvalid: (error, _id, connection) => this.#onNonsense(error, connection),
           onDrain: () => this.#onDrain(),
           onClose: () => this.#onClose(),
         });
         this.#heardMs = this.#deps.clock.monotonicMs();
         const { self: node, clusterId } = this.#deps;
         this.#connection.send(
-          hello("peer", { id: 0, node, to: this.node, cluster_id: clusterId() }),
+          hello("peer", {
+            id: 0,
+            node,
+            to: this.node,
+            cluster_id: clusterId(),
+            frames: FRAMES_VERSION,
+          }),
         );
         this.#pingTimer = this.#deps.clock.setTimer(PEER_PING_MS, this.#ping);
       },
@@ -263,12 +269,28 @@ export class PeerLink {
     this.#pingTimer = clock.setTimer(PEER_PING_MS, this.#ping);
   };
 
+  #onFrame(frame: Uint8Array, connection: Connection): void {
+    this.#heardMs = this.#deps.clock.monotonicMs();
+    try {
+      this.#handlers.onFrame(frame, this.node);
+    } catch (error) {
+      this.#onNonsense(failureOf(error), connection);
+    }
+  }
+
+  #onNonsense({ message }: KvError, connection: Connection): void {
+    this.#deps.log.warn("peer sent nonsense", { node: this.node, error: message });
+    connection.close();
+  }
+
   #onMessage(message: Message): void {
     this.#heardMs = this.#deps.clock.monotonicMs();
     if (message.req_type === "ack") {
       // The answer to hello opens the link; answers to pings only show that the peer is alive.
       if (!this.#up && message.id === 0) {
         this.#up = true;
+        this.#takesFrames = agreedFrames(message.frames) !== undefined;
+        if (this.#takesFrames) this.#connection?.takeFrames();
         if (this.#failures >= RETRIES_SILENT_MAX) {
           this.#deps.log.info("a peer is reached again", { node: this.node });
         }
@@ -299,7 +321,7 @@ export class PeerLink {
     this.#partsLength = 0;
     this.#waiting = [];
     const wasUp = this.#up;
-    this.#up = false;
+    this.#up = this.#takesFrames = false;
     if (wasUp) this.#handlers.onDown(this.node);
     this.#reconnect();
   }
@@ -324,4 +346,28 @@ export class PeerLink {
       () => this.#connect(),
     );
   }
+}
+
+/** @returns the bytes that they take in a frame */
+function addRows(part: Part, { rows }: LiveWrites): number {
+  let bytes = 0;
+  for (const row of rows) {
+    part.rows.push(row);
+    bytes += rowFrameBytes(row);
+  }
+  return bytes;
+}
+
+/** @returns the characters that they take in a line */
+function addJson(part: Part, { json }: LiveWrites): number {
+  part.entries += part.entries === "" ? json : "," + json;
+  return json.length;
+}
+
+/** The writes as a line, for a peer that takes no binary frames: one of an earlier version. */
+function appendLine(parts: readonly Part[]): string {
+  const texts = parts.map(({ partition, term, stream, commitSeq, entries }) =>
+    `[${partition},${term},${stream},${commitSeq},[${entries}]]`
+  );
+  return `{"req_type":"append","parts":[${texts.join()}]}`;
 }

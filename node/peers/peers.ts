@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { ByteSlab } from "../../shared/base/byte_slab.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import {
   type ClusterMap,
@@ -25,7 +26,15 @@ import type { ReadConfirmations } from "../requests/read_confirmations.ts";
 import type { Primary } from "../replication/primary.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Downstream, Upstream } from "../replication/replica_ports.ts";
-import { fromFollower, fromPrimary, type PeerTargets, type ToReplica } from "./peer_dispatch.ts";
+import type { LiveWrites } from "../requests/live_writes.ts";
+import {
+  frameFromFollower,
+  frameFromPrimary,
+  fromFollower,
+  fromPrimary,
+  type PeerTargets,
+  type ToReplica,
+} from "./peer_dispatch.ts";
 import { PeerLink } from "./peer_link.ts";
 import { ConnectionUpstream, type PeerConnection } from "./upstream_connection.ts";
 
@@ -68,6 +77,7 @@ export class Peers implements Downstream {
       replica: (partition) => owner.replica(partition),
       addressee: (message, upstream) => this.#addressee(message, upstream),
       confirmations: owner.confirmations,
+      slab: new ByteSlab(),
     };
   }
 
@@ -87,9 +97,9 @@ export class Peers implements Downstream {
     term: number,
     stream: number,
     commitSeq: number,
-    json: string,
+    writes: LiveWrites,
   ): void {
-    this.#links.get(node)?.append(partition, term, stream, commitSeq, json);
+    this.#links.get(node)?.append(partition, term, stream, commitSeq, writes);
   }
 
   whenRoom(node: NodeId, then: () => void): void {
@@ -130,6 +140,7 @@ export class Peers implements Downstream {
       onUp: (node) => this.#eachPrimary((primary) => primary.onPeerUp(node)),
       onDown: (node) => this.#eachPrimary((primary) => primary.onPeerDown(node)),
       onMessage: (message, node) => fromFollower(message, node, this.#targets),
+      onFrame: (frame, node) => frameFromFollower(frame, node, this.#targets),
     });
   }
 
@@ -144,6 +155,7 @@ export class Peers implements Downstream {
     const upstream = new ConnectionUpstream(node, connection, this.#deps.clock);
     return {
       onMessage: (message) => fromPrimary(message, upstream, this.#targets),
+      onFrame: (frame) => frameFromPrimary(frame, upstream, this.#targets),
       onClose: () => {
         for (const replica of this.#owner.replicas()) replica.onUpstreamClosed(upstream);
       },

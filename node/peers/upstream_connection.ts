@@ -8,12 +8,17 @@ import type { Clock } from "../../shared/platform/clock.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
 import type { UpstreamMessage } from "../../shared/wire/messages.ts";
 import type { Upstream } from "../replication/replica_ports.ts";
+import { encodeAppended, type FrameAck } from "./replication_frames.ts";
 
 /** The connection underneath. */
 export interface PeerConnection {
   readonly closed: boolean;
   /** Ignored once closed. */
   send(message: object): void;
+  /** Whether the other side takes binary frames. */
+  readonly takesFrames?: boolean;
+  /** Ignored once closed. */
+  sendFrame?(frame: Uint8Array): void;
 }
 
 /** The way back to the node that opened a connection. */
@@ -21,7 +26,7 @@ export class ConnectionUpstream implements Upstream {
   readonly node: NodeId;
   readonly #connection: PeerConnection;
   readonly #clock: Clock;
-  #acks: (readonly [number, number, number, number])[] = [];
+  #acks: FrameAck[] = [];
 
   constructor(node: NodeId, connection: PeerConnection, clock: Clock) {
     this.node = node;
@@ -45,7 +50,9 @@ export class ConnectionUpstream implements Upstream {
 
   #flush(): void {
     if (this.#acks.length === 0) return;
-    this.#connection.send({ req_type: "appended", acks: this.#acks });
+    const acks = this.#acks;
     this.#acks = [];
+    if (this.#connection.takesFrames === true) this.#connection.sendFrame?.(encodeAppended(acks));
+    else this.#connection.send({ req_type: "appended", acks });
   }
 }

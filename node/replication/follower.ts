@@ -26,6 +26,7 @@ import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import { ColdQueue } from "../requests/cold_queue.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import type { ReceivedWrite } from "../requests/live_writes.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
 import { HeldResync } from "./held_resync.ts";
@@ -318,18 +319,48 @@ export class Follower {
     }
   }
 
+  /** The same as rows that are to be stored as they are, which the caller has checked. */
+  onRows(
+    streamId: number,
+    commitSeq: number,
+    writes: readonly ReceivedWrite[],
+    upstream: Upstream,
+  ): void {
+    const entries = writes.map(({ entry }) => entry);
+    const take = () => this.#takeAppend(streamId, commitSeq, entries, upstream, writes);
+    if (this.#cold.calm) take();
+    else this.#cold.whenRead(entries.map(({ key }) => key), take);
+  }
+
   #append(
     streamId: number,
     commitSeq: number,
     entries: readonly WireEntry[],
     upstream: Upstream,
   ): void {
+    let taken: readonly Entry[];
+    try {
+      taken = entries.map(fromWireEntry);
+    } catch (error) {
+      const stream = this.#current(upstream, streamId);
+      if (stream !== undefined && stream.kind !== "asked") this.#fail(FOLLOW, error);
+      return;
+    }
+    this.#takeAppend(streamId, commitSeq, taken, upstream, undefined);
+  }
+
+  #takeAppend(
+    streamId: number,
+    commitSeq: number,
+    taken: readonly Entry[],
+    upstream: Upstream,
+    writes: readonly ReceivedWrite[] | undefined,
+  ): void {
     const stream = this.#current(upstream, streamId);
     if (stream === undefined || stream.kind === "asked") return;
     try {
       // Rule W6.
       // Writes that belong together come in one frame: all of them are taken, or none.
-      const taken = entries.map(fromWireEntry);
       for (const { seq } of taken) {
         // Rule W2.
         if (seq !== stream.nextSeq) {
@@ -338,7 +369,7 @@ export class Follower {
         }
         stream.nextSeq++;
       }
-      if (stream.kind !== "holding") this.#takeWrites(stream, taken);
+      if (stream.kind !== "holding") this.#takeWrites(stream, taken, writes);
       else {
         stream.held.pushWrites(taken);
         this.#refuseTooMuch(stream);
@@ -350,8 +381,12 @@ export class Follower {
     if (stream.kind === "level") this.#committed(commitSeq);
   }
 
-  #takeWrites(stream: Filling | Level, entries: readonly Entry[]): void {
-    this.#store.applyAll(entries);
+  #takeWrites(
+    stream: Filling | Level,
+    entries: readonly Entry[],
+    writes: readonly ReceivedWrite[] | undefined,
+  ): void {
+    this.#store.applyAll(entries, [], writes?.map(({ row }) => row));
     const level = stream.kind === "level";
     for (const { key, seq } of entries) {
       if (!level) {

@@ -11,6 +11,7 @@
 import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.ts";
 import { LEARNER_TIMEOUT_MS, REPLICA_ACK_TIMEOUT_MS } from "../../shared/limits/replication.ts";
 import { FollowerStream, type StreamOwner } from "./follower_stream.ts";
+import type { LiveWrites } from "../requests/live_writes.ts";
 
 /** All replicas but the primary's own. */
 export class FollowerSet {
@@ -54,8 +55,8 @@ export class FollowerSet {
   }
 
   /** Sends writes that belong together to all replicas. */
-  append(lastSeq: number, json: string, commitSeq: number): void {
-    for (const stream of this.#streams) stream.append(lastSeq, json, commitSeq);
+  append(lastSeq: number, writes: LiveWrites, commitSeq: number): void {
+    for (const stream of this.#streams) stream.append(lastSeq, writes, commitSeq);
   }
 
   /** The owner's configuration has changed. */

@@ -16,6 +16,7 @@ import type { NodeId, PartitionConfig } from "../../shared/cluster/cluster_map.t
 import { KvError } from "../../shared/base/errors.ts";
 import type { DownstreamMessage, Message } from "../../shared/wire/messages.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import type { LiveWrites } from "../requests/live_writes.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts } from "./replica_ports.ts";
 import { mayTellSince, Resync, type ResyncStream } from "./resync.ts";
@@ -183,14 +184,14 @@ export class FollowerStream implements ResyncStream {
   }
 
   /** Sends live writes that belong together, the last of which is `lastSeq`, if the stream is open. */
-  append(lastSeq: number, json: string, commitSeq: number): void {
+  append(lastSeq: number, writes: LiveWrites, commitSeq: number): void {
     const state = this.#state;
     if (state.kind !== "resyncing" && state.kind !== "level") return;
     const { ports, partition, config } = this.#owner;
     if (!this.behind) this.progressMs = ports.nowMs();
     state.lastSentSeq = lastSeq;
     state.sentCommitSeq = commitSeq;
-    ports.downstream.append(this.node, partition, config.term, state.id, commitSeq, json);
+    ports.downstream.append(this.node, partition, config.term, state.id, commitSeq, writes);
   }
 
   /** Tells a replica that is level the commit seq, if no write has carried it. */

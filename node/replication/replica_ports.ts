@@ -14,6 +14,7 @@ import type { DownstreamMessage, UpstreamMessage } from "../../shared/wire/messa
 import type { Report } from "../membership/report_outbox.ts";
 import type { ClientSessionCounts } from "../requests/client_session_table.ts";
 import type { TransactionPorts } from "../transactions/participant.ts";
+import type { LiveWrites } from "../requests/live_writes.ts";
 import type { ResyncSource } from "./resync_counts.ts";
 import type { Retries } from "./retries.ts";
 import type { TransferPacer } from "./transfer_pacer.ts";
@@ -23,17 +24,14 @@ export interface Downstream {
   /** Whether messages to the node would leave now. A message to a node that is down is dropped. */
   isUp(node: NodeId): boolean;
   send(node: NodeId, message: DownstreamMessage): void;
-  /**
-   * Adds live writes that belong together to the next `append` frame: WireEntries as JSON, separated
-   * by commas. In order with `send`.
-   */
+  /** Adds live writes that belong together to the next `append`. In order with `send`. */
   append(
     node: NodeId,
     partition: number,
     term: number,
     stream: number,
     commitSeq: number,
-    entriesJson: string,
+    writes: LiveWrites,
   ): void;
   /** Runs `then` when little is queued for the node: at once or later, or never if its connection breaks. */
   whenRoom(node: NodeId, then: () => void): void;

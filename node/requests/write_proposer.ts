@@ -22,6 +22,7 @@ import type { KeyRequest, Reply, ReplyTo } from "../../shared/wire/messages.ts";
 import { DELETION, errorReply, EXPIRY, writeReply } from "../../shared/operations/operation.ts";
 import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
+import { EncodedWrites, type LiveWrites } from "./live_writes.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
 import { type ClientSessionTable, sessionBytes } from "./client_session_table.ts";
 import {
@@ -66,7 +67,7 @@ export interface ProposerOwner {
   /** Where writes go. */
   readonly followers: {
     readonly isEmpty: boolean;
-    append(lastSeq: number, json: string, commitSeq: number): void;
+    append(lastSeq: number, writes: LiveWrites, commitSeq: number): void;
   };
   /** What was asked is on its way to all replicas; `lastSeq` is its last. */
   onProposed(request: KeyRequest, lastSeq: number): void;
@@ -142,10 +143,9 @@ export class WriteProposer {
       bytes += inFlightBytes(entry);
     }
     const measured = entries.length > 1 && bytes > GROUP_BYTES_SURE;
-    const text = measured || !followers.isEmpty
-      ? entries.map((entry) => JSON.stringify(toWireEntry(entry))).join(",")
-      : "";
-    if (measured && Buffer.byteLength(text) > GROUP_WIRE_BYTES_MAX) {
+    const rows = entries.map((entry) => store.encode(entry));
+    const encoded = new EncodedWrites(entries, rows);
+    if (measured && Buffer.byteLength(encoded.json) > GROUP_WIRE_BYTES_MAX) {
       this.#refuse(request, groupTooLarge(request), wallMs, reply);
       return false;
     }
@@ -160,8 +160,8 @@ export class WriteProposer {
     const early = "acks" in request && request.acks === "primary";
     try {
       const [only] = entries;
-      if (only !== undefined && entries.length === 1) store.apply(only);
-      else store.applyAll(entries);
+      if (only !== undefined && entries.length === 1) store.apply(only, rows[0]);
+      else store.applyAll(entries, [], rows);
     } catch (error) {
       ports.inFlight.give(bytes);
       if (this.#anotherMayWrite(error)) {
@@ -192,7 +192,7 @@ export class WriteProposer {
         next: undefined,
       });
     }
-    followers.append(newLastSeq, text, commitSeq);
+    if (!followers.isEmpty) followers.append(newLastSeq, encoded, commitSeq);
     this.#owner.onProposed(request, newLastSeq);
     // Each write of a key that will expire deletes a few that have expired. So expired keys cannot pile up,
     // however fast they are written and however seldom the sweep has its turn.

@@ -22,7 +22,7 @@ import { RequestMetrics } from "../../shared/metrics/request_metrics.ts";
 import type { RequestTracing } from "../../shared/tracing/request_tracing.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { type ClusterMap, findNode, type NodeId } from "../../shared/cluster/cluster_map.ts";
-import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
+import type { Connection } from "../../shared/wire/connection.ts";
 import {
   databaseDocument,
   type DatabaseList,
@@ -64,7 +64,7 @@ import { WireWatches } from "../../shared/server/wire_watches.ts";
 import { Draining } from "../../shared/server/draining.ts";
 import { greet, type Greeted, type Identity } from "../../shared/server/handshake.ts";
 import { type PeerHandlers, PeerServer } from "../../shared/server/peer_server.ts";
-import { RequestServer } from "../../shared/server/request_server.ts";
+import { RequestServer, type TakeOver } from "../../shared/server/request_server.ts";
 import { forUser } from "../../shared/database/for_user.ts";
 import type { AccessControl } from "../../shared/security/access_control.ts";
 import { notSecured, type SecurityKeeper } from "../../shared/security/security_keeper.ts";
@@ -528,16 +528,16 @@ export class NodeServer {
     connection: Connection,
     seat: Seat,
     isFirst: boolean,
-  ): (() => ConnectionHandlers) | Promise<void> | undefined {
+  ): TakeOver | Promise<void> | undefined {
     this.#counts.requests++;
     const { role, rights, node } = greet(hello, this.#greeted, { connection, seat, isFirst });
     if (role === "client") return this.#logins?.logIn(hello, connection);
     if (rights !== "replication" || node === undefined) return undefined;
-    return () =>
+    return (frames) =>
       new PeerServer(
         connection,
         this.#deps.log,
-        { name: `node ${node}`, takes: (message) => goes(message, "downstream") },
+        { name: `node ${node}`, takes: (message) => goes(message, "downstream"), frames },
         (peer) => this.#node.acceptPeer(node, peer),
       );
   }

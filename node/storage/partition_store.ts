@@ -33,6 +33,7 @@ import {
   checkRecord,
   decodeRecord,
   decodeSoundRecord,
+  type EncodedRecord,
   encodeRecord,
   recordBytes,
   recordCrc,
@@ -188,42 +189,54 @@ export class PartitionStore {
     if (cold.length > 0) await this.#queue.storage.prefetch?.(rowKeys);
   }
 
+  /** An entry's row, for `apply` and `applyAll`. */
+  encode(entry: Entry): EncodedRecord {
+    return encodeRecord(this.partition, entry, this.#queue.slab);
+  }
+
   /**
    * Queues an entry for the next batch, replacing an older one of its key. If it throws, nothing has
    * changed. Does not touch `lastSeq`, `term` or `commitSeq`.
    *
+   * @param row the entry's, if it is there already
    * @throws {KvError} `corrupt` if the key's record on disk is damaged; `storage_failed`,
    * `unavailable` as {@linkcode GroupCommit.checkWritable}
    */
-  apply(entry: Entry): void {
+  apply(entry: Entry, row: EncodedRecord = this.encode(entry)): void {
     this.#checkWritable();
-    const rowKey = this.#rowKey(entry.key);
-    this.#replace(entry, rowKey, this.#counted(entry.key, rowKey));
+    this.#replace(entry, row, this.#counted(entry.key, row.key));
   }
 
   /**
    * As {@linkcode PartitionStore.apply} for writes that belong together, in their order, and then for
    * records to remove: all of it, or nothing if it throws.
+   *
+   * @param given the entries' rows, if they are there already
    */
-  applyAll(entries: readonly Entry[], removed: readonly string[] = []): void {
+  applyAll(
+    entries: readonly Entry[],
+    removed: readonly string[] = [],
+    given?: readonly EncodedRecord[],
+  ): void {
     const [only] = entries;
     // Most frames bring a single write to a follower: it does not pay for what a group needs.
     if (only !== undefined && entries.length === 1 && removed.length === 0) {
-      this.apply(only);
+      this.apply(only, given?.[0]);
       return;
     }
     this.#checkWritable();
+    const rows = given ?? entries.map((entry) => this.encode(entry));
     // What must be read is read before anything is changed; a key's later writes replace its first.
     const old = new Map<string, Counted | undefined>();
-    for (const { key } of entries) {
-      if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
+    for (const [i, { key }] of entries.entries()) {
+      if (!old.has(key)) old.set(key, this.#counted(key, rows[i]?.key ?? this.#rowKey(key)));
     }
     for (const key of removed) {
       if (!old.has(key)) old.set(key, this.#counted(key, this.#rowKey(key)));
     }
-    for (const entry of entries) {
+    for (const [i, entry] of entries.entries()) {
       const { key } = entry;
-      old.set(key, this.#replace(entry, this.#rowKey(key), old.get(key)));
+      old.set(key, this.#replace(entry, rows[i] ?? this.encode(entry), old.get(key)));
     }
     for (const key of removed) {
       this.#takeAway(key, old.get(key));
@@ -231,8 +244,7 @@ export class PartitionStore {
     }
   }
 
-  #replace(entry: Entry, rowKey: Uint8Array, old: Counted | undefined): Counted {
-    const { key, value, crc } = encodeRecord(this.partition, entry, this.#queue.slab, rowKey);
+  #replace(entry: Entry, { key, value, crc }: EncodedRecord, old: Counted | undefined): Counted {
     const row = {
       flags: entry.flags,
       crc,

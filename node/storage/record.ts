@@ -47,7 +47,8 @@ export interface EncodedRecord {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+// What is no UTF-8 is no content type either, and is found where that is checked.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * The row key of a partition's key; of the partition's state record if `key` is empty.

@@ -97,6 +97,8 @@ export const REPLY_MESSAGES = {
     previous_bytes: localBytes,
     /** Whether the key is new, if that was asked for. */
     created: optional(flag),
+    /** To a `hello` that has it: the version of binary frames that both sides speak from here on. */
+    frames: optional(uint),
   }),
   data: message(1, "reply", {
     message: optional(text),

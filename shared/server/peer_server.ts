@@ -23,6 +23,8 @@ import type { Message } from "../wire/messages.ts";
 export interface PeerHandlers<M extends Message> {
   /** @throws {KvError} told to the other side */
   onMessage(message: M): void;
+  /** A binary frame. Without this there are none. @throws {KvError} told to the other side */
+  onFrame?(frame: Uint8Array): void;
   /** The connection has ended. */
   onClose(): void;
 }
@@ -33,6 +35,8 @@ export interface PeerServerOptions<M extends Message> {
   readonly name: string;
   /** Whether a message is one of those that this peer may send. */
   takes(message: Message): message is M;
+  /** The version of binary frames that both sides speak; undefined: there are none. */
+  readonly frames?: number | undefined;
 }
 
 /** Serves one connection of a peer. */
@@ -59,6 +63,11 @@ export class PeerServer<M extends Message> implements ConnectionHandlers {
     return this.#connection.closed;
   }
 
+  /** Whether the other side takes binary frames. */
+  get takesFrames(): boolean {
+    return this.#options.frames !== undefined;
+  }
+
   /** Sends an object. Ignored once closed. */
   send(message: object): void {
     this.sendText(JSON.stringify(message));
@@ -66,8 +75,18 @@ export class PeerServer<M extends Message> implements ConnectionHandlers {
 
   /** Sends an object that is encoded already. Ignored once closed. */
   sendText(text: string): void {
+    this.#connection.sendText(text);
+    this.#checkQueue();
+  }
+
+  /** Sends a binary frame. Ignored once closed. */
+  sendFrame(frame: Uint8Array): void {
+    this.#connection.sendFrame(frame);
+    this.#checkQueue();
+  }
+
+  #checkQueue(): void {
     const connection = this.#connection;
-    connection.sendText(text);
     if (connection.queuedBytes <= PEER_QUEUE_BYTES_MAX) return;
     this.#log.warn("a peer takes too little of what is sent to it: cut off", {
       peer: this.#options.name,
@@ -94,6 +113,16 @@ export class PeerServer<M extends Message> implements ConnectionHandlers {
       }
     } catch (error) {
       this.#refuse(error, message.req_type, message.id);
+    }
+  }
+
+  onFrame(frame: Uint8Array): void {
+    try {
+      this.#handlers.onFrame?.(frame);
+    } catch (error) {
+      // What the frame brought is missing now: its streams begin anew with the next connection.
+      this.#refuse(error, "a binary frame", undefined);
+      this.close();
     }
   }
 

@@ -21,6 +21,7 @@
 import type { Seat } from "../admission/seat.ts";
 import type { ByteBudget } from "../base/byte_budget.ts";
 import type { Clock } from "../platform/clock.ts";
+import { agreedFrames } from "../schema/binary_frames.ts";
 import type { MessageId } from "../wire/codec.ts";
 import { type Called, CALLER, type Caller } from "../wire/caller.ts";
 import { encodeReply } from "../wire/codec.ts";
@@ -46,6 +47,9 @@ import { goes, type Message, type Reply, type Request } from "../wire/messages.t
 import { WorkScheduler } from "../scheduling/work_scheduler.ts";
 import { formatAddress, type Stream } from "../platform/transport.ts";
 
+/** Makes the owner of a connection that is none of requests. @param frames the version of binary frames that it speaks */
+export type TakeOver = (frames: number | undefined) => ConnectionHandlers;
+
 /** What a server calls. */
 export interface RequestServerHandlers {
   /**
@@ -65,7 +69,7 @@ export interface RequestServerHandlers {
     hello: Message<"hello">,
     connection: Connection,
     isFirst: boolean,
-  ): (() => ConnectionHandlers) | Promise<void> | undefined;
+  ): TakeOver | Promise<void> | undefined;
   onClose?(reason: Error | undefined, connection: Connection): void;
   /** `queuedBytes` of the connection is low again. */
   onDrain?(connection: Connection): void;
@@ -238,13 +242,14 @@ export class RequestServer implements Retirable, Caller {
     const { connection } = this;
     const isFirst = !this.#spoken;
     this.#spoken = true;
-    const greeted = () => reply({ req_type: "ack", message: "hello" });
+    const greeted = (frames?: number) =>
+      reply({ req_type: "ack", message: "hello", ...(frames === undefined ? {} : { frames }) });
     const refused = (error: unknown) => {
       reply(this.#errorReply(error, "hello"));
       // What follows such a hello was meant for somebody else.
       connection.close(true);
     };
-    let takeOver: (() => ConnectionHandlers) | Promise<void> | undefined;
+    let takeOver: TakeOver | Promise<void> | undefined;
     try {
       takeOver = this.#handlers.onHello?.(hello, connection, isFirst);
     } catch (error) {
@@ -252,13 +257,20 @@ export class RequestServer implements Retirable, Caller {
       return;
     }
     if (takeOver instanceof Promise) {
-      takeOver.then(greeted, refused);
+      takeOver.then(() => greeted(), refused);
       this.#speak(undefined);
       return;
     }
-    greeted();
+    // Only for replication there are any.
+    const frames = takeOver !== undefined && hello.role === "peer"
+      ? agreedFrames(hello.frames)
+      : undefined;
+    greeted(frames);
     // Only now it is known whether the place that it takes is one of those for peers.
-    if (this.#speak(undefined) && takeOver !== undefined) connection.handTo(takeOver());
+    if (!this.#speak(undefined) || takeOver === undefined) return;
+    const handlers = takeOver(frames);
+    connection.handTo(handlers);
+    if (frames !== undefined) connection.takeFrames();
   }
 
   /** The first complete message takes a place. @returns false if there is none, and all is over */

@@ -1,6 +1,6 @@
 /**
  * The JSON wire on one stream, the same at both ends: lines in, validated messages out; objects in,
- * lines out. It does not know which message answers which; `request_server.ts` and `rpc_client.ts` do.
+ * lines out. Between nodes that have agreed on it, binary frames go between the lines, unread. It does not know which message answers which; `request_server.ts` and `rpc_client.ts` do.
  *
  * Invariants: everything that is sent in one turn leaves in order, in one write (in a few if it is large). After
  * `close`, and while paused, no message is delivered, not even from bytes that were read before. `onClose` comes
@@ -28,6 +28,8 @@ const BLANK_LINE = encoder.encode("\n");
 export interface ConnectionHandlers {
   /** A message that the table allows. */
   onMessage(message: Message, connection: Connection): void;
+  /** A binary frame, head included. Without this handler no frame is taken. */
+  onFrame?(frame: Uint8Array, connection: Connection): void;
   /**
    * A line that is not a message. A server answers `error`. After `frame_too_large` and `timeout`,
    * nothing more is read, and the connection closes itself once what this call sends has left.
@@ -73,6 +75,9 @@ export class Connection {
 
   /** Lines that wait for the end of this turn. */
   #out = "";
+  /** Frames, and lines before them, that wait for it: they go out before `#out`. */
+  #outPieces: Uint8Array[] = [];
+  #outPieceBytes = 0;
   #flushScheduled = false;
   #delivering = false;
   #paused = false;
@@ -127,7 +132,7 @@ export class Connection {
 
   /** Bytes that were sent and have not left yet. Characters that wait for the end of the turn count as one byte. */
   get queuedBytes(): number {
-    return this.#stream.queuedBytes + this.#out.length;
+    return this.#stream.queuedBytes + this.#outPieceBytes + this.#out.length;
   }
 
   /** Whether a part of a message has arrived without the rest, or a message waits for delivery. */
@@ -145,11 +150,34 @@ export class Connection {
     this.sendText(JSON.stringify(message));
   }
 
+  /** From here on the other side may send binary frames. */
+  takeFrames(): void {
+    this.#framer.takeFrames();
+  }
+
+  /** Sends a binary frame, which must not be changed afterwards. Ignored once closed. */
+  sendFrame(frame: Uint8Array): void {
+    if (this.#closed) return;
+    if (this.#out !== "") this.#addPiece(this.#encode(this.#out));
+    this.#out = "";
+    this.#addPiece(frame);
+    this.#sent();
+  }
+
+  #addPiece(bytes: Uint8Array): void {
+    this.#outPieces.push(bytes);
+    this.#outPieceBytes += bytes.length;
+  }
+
   /** Sends an object that is already encoded, without its newline. Ignored once closed. */
   sendText(json: string): void {
     if (this.#closed) return;
     this.#out += json + "\n";
-    if (this.#out.length > WRITE_JOIN_BYTES) {
+    this.#sent();
+  }
+
+  #sent(): void {
+    if (this.#out.length + this.#outPieceBytes > WRITE_JOIN_BYTES) {
       this.flush();
       return;
     }
@@ -162,7 +190,7 @@ export class Connection {
    * reader is the most expensive part of a write; if writes follow one another, they find readers awake.
    */
   #scheduleFlush(): void {
-    if (this.#flushScheduled || this.#out === "") return;
+    if (this.#flushScheduled || (this.#out === "" && this.#outPieceBytes === 0)) return;
     this.#flushScheduled = true;
     this.#clock.defer(() => {
       this.#flushScheduled = false;
@@ -172,12 +200,32 @@ export class Connection {
 
   /** Gives what was sent to the stream now, instead of at the end of this turn. */
   flush(): void {
-    if (this.#out === "" || this.#closed) return;
-    const bytes = this.#encode(this.#out);
-    this.#out = "";
+    if ((this.#out === "" && this.#outPieceBytes === 0) || this.#closed) return;
+    const bytes = this.#takeOut();
     this.#writtenBytes += bytes.length;
     this.#stream.write(bytes);
     if (this.#stallTimer === undefined && this.#stream.queuedBytes > 0) this.#startStallTimer();
+  }
+
+  /** All that waits, as one array. */
+  #takeOut(): Uint8Array {
+    if (this.#out !== "" && this.#outPieceBytes > 0) this.#addPiece(this.#encode(this.#out));
+    const text = this.#out;
+    const pieces = this.#outPieces;
+    const bytes = this.#outPieceBytes;
+    this.#out = "";
+    if (bytes === 0) return this.#encode(text);
+    this.#outPieces = [];
+    this.#outPieceBytes = 0;
+    const [only] = pieces;
+    if (only !== undefined && pieces.length === 1) return only;
+    const joined = new Uint8Array(bytes);
+    let at = 0;
+    for (const piece of pieces) {
+      joined.set(piece, at);
+      at += piece.length;
+    }
+    return joined;
   }
 
   /** Stops delivering messages at once, and stops reading. */
@@ -202,7 +250,7 @@ export class Connection {
     if (this.#closed) return;
     if (flush) this.flush();
     this.#closed = true;
-    this.#out = "";
+    this.#dropOut();
     this.#stream.close(flush);
   }
 
@@ -226,6 +274,10 @@ export class Connection {
     while (!this.#paused && !this.#closed) {
       const line = this.#framer.next();
       if (line === undefined) break;
+      if (line instanceof Uint8Array) {
+        this.#handlers.onFrame?.(line, this);
+        continue;
+      }
       if (typeof line !== "string") {
         this.#refuse(line);
         continue;
@@ -273,9 +325,15 @@ export class Connection {
     else this.#handlers.onEnd(this);
   }
 
+  #dropOut(): void {
+    this.#out = "";
+    this.#outPieces = [];
+    this.#outPieceBytes = 0;
+  }
+
   #onClose(reason: Error | undefined): void {
     this.#closed = true;
-    this.#out = "";
+    this.#dropOut();
     this.#frameTimer?.cancel();
     this.#stallTimer?.cancel();
     this.#handlers.onClose(this.#failure ?? reason, this);

@@ -64,6 +64,8 @@ export const MESSAGES = {
     user: optional(text),
     /** To a node: the node that the caller expects. Another node may have its address by now. */
     to: optional(text),
+    /** Of a node to another, for replication: the newest version of binary frames that it knows (`binary_frames.ts`). */
+    frames: optional(uint),
   }),
   ping: message(1, "request", {}),
 

@@ -10,6 +10,7 @@
  */
 import fc from "fast-check";
 import { DENOKV_STREAMS } from "./denokv_cases.ts";
+import { FRAMES_HELLO, PEER_FRAMES } from "./frame_cases.ts";
 import { HTTP_STREAMS } from "./http_cases.ts";
 import { RESP_STREAMS } from "./resp_cases.ts";
 import { Finding, type FrontEnd, Target } from "./target.ts";
@@ -20,6 +21,8 @@ export interface Attack {
   readonly name: string;
   readonly frontEnd: FrontEnd;
   readonly cases: fc.Arbitrary<Uint8Array>;
+  /** What is said before, and answered, so that the cases are taken for what they are. */
+  readonly hello?: string;
   /** Whether this front end answers; datagrams are answered elsewhere, or not at all. */
   readonly answers: boolean;
   /** Why an answer must not be; undefined if it may. */
@@ -30,6 +33,14 @@ export interface Attack {
 export const ATTACKS: readonly Attack[] = [
   { name: "wire", frontEnd: "node", cases: CLIENT_LINES, answers: true, whyWrong: whyNoWire },
   { name: "peer", frontEnd: "node", cases: PEER_LINES, answers: true, whyWrong: whyNoWire },
+  {
+    name: "frames",
+    frontEnd: "node",
+    hello: FRAMES_HELLO,
+    cases: PEER_FRAMES,
+    answers: true,
+    whyWrong: whyNoWire,
+  },
   { name: "resp", frontEnd: "node", cases: RESP_STREAMS, answers: true, whyWrong: whyNoResp },
   { name: "http", frontEnd: "node http", cases: HTTP_STREAMS, answers: true, whyWrong: whyNoHttp },
   {
@@ -131,7 +142,7 @@ export async function fuzz(target: Target, attack: Attack, options: FuzzOptions)
 
 /** Sends one case, and gives what was answered. @throws {Finding} */
 async function attempt(target: Target, attack: Attack, bytes: Uint8Array): Promise<string> {
-  const reply = new TextDecoder().decode(await target.send(attack.frontEnd, bytes));
+  const reply = new TextDecoder().decode(await target.send(attack.frontEnd, bytes, attack.hello));
   const wrong = attack.whyWrong(reply);
   if (wrong !== undefined) throw new Finding(`${wrong}: ${reply.slice(0, 500)}`);
   await target.checkWell();

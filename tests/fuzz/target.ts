@@ -8,6 +8,8 @@ import { Buffer } from "node:buffer";
 import type { Address } from "../../shared/platform/transport.ts";
 import { askJson } from "../../tools/json_probe.ts";
 import { DENOKV_ID_SLOT, DENOKV_PATH } from "./denokv_cases.ts";
+import { fetchMap } from "../../tools/cluster_state.ts";
+import { CLUSTER_ID_SLOT } from "./frame_cases.ts";
 import { joined } from "./hostile.ts";
 import { TestCluster } from "../support/worlds/cluster.ts";
 
@@ -51,8 +53,12 @@ export class Target implements AsyncDisposable {
     this.#denoKvId = undefined;
   }
 
-  /** Sends bytes over a connection of their own, ends it, and gives what was answered by then. */
-  async send(frontEnd: FrontEnd, input: Uint8Array): Promise<Uint8Array> {
+  /**
+   * Sends bytes over a connection of their own, ends it, and gives what was answered by then.
+   *
+   * @param hello is sent first, and must be accepted; its answer is not among what is given
+   */
+  async send(frontEnd: FrontEnd, input: Uint8Array, hello?: string): Promise<Uint8Array> {
     const bytes = await this.#withDenoKvId(input);
     const address = this.#address(frontEnd);
     if (frontEnd === "heartbeats" || frontEnd === "discovery") {
@@ -72,6 +78,7 @@ export class Target implements AsyncDisposable {
       late = true;
       close();
     }, WAIT_MS);
+    if (hello !== undefined) await this.#greet(connection, hello);
     const replies = readAll(connection);
     await sendAll(connection, bytes);
     const reply = await replies;
@@ -79,6 +86,17 @@ export class Target implements AsyncDisposable {
     close();
     if (late) throw new Finding(`${frontEnd}: neither answered nor closed within ${WAIT_MS} ms`);
     return reply;
+  }
+
+  async #greet(connection: Deno.TcpConn, hello: string): Promise<void> {
+    const map = await fetchMap(this.#cluster.coordinatorAddress);
+    const { clusterId = "" } = map?.settings ?? {};
+    if (clusterId.length !== CLUSTER_ID_SLOT.length) throw new Error(`an id is ${clusterId}`);
+    await connection.write(Buffer.from(hello.replace(CLUSTER_ID_SLOT, clusterId)));
+    const answer = new Uint8Array(1_024);
+    const count = await connection.read(answer) ?? 0;
+    const text = new TextDecoder().decode(answer.subarray(0, count));
+    if (!text.includes('"frames":')) throw new Error(`the hello is not accepted: ${text}`);
   }
 
   /** The input, with the id of Deno KV's database where it is to be. */

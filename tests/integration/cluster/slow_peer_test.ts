@@ -43,7 +43,7 @@ Deno.test("a link to a peer whose socket is not read queues so much and no more,
     },
     "node-b",
     { host, port },
-    { onUp: () => note("up"), onDown: () => note("down"), onMessage: () => {} },
+    { onUp: () => note("up"), onDown: () => note("down"), onMessage: () => {}, onFrame: () => {} },
   );
   try {
     await until(1);
@@ -52,7 +52,7 @@ Deno.test("a link to a peer whose socket is not read queues so much and no more,
     let frames = 0;
     // Each in a turn of its own, so that the system takes what it will.
     for (; link.overflows === 0 && frames < FRAMES_MAX; frames++) {
-      link.append(1, 1, 1, 0, entry);
+      link.append(1, 1, 1, 0, { rows: [], json: entry });
       most = Math.max(most, link.queuedBytes);
       await new Promise((resolve) => setTimeout(resolve));
     }

@@ -283,7 +283,7 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "a replica takes the writes of one frame in the wrong order",
     file: "node/replication/follower.ts",
     edits: [[
-      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries, [], writes?.map(({ row }) => row));\n    const level",
       "this.#store.applyAll(entries.toReversed());\n    const level",
     ]],
     seedsMax: 20,
@@ -292,7 +292,7 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "a replica drops a write now and then",
     file: "node/replication/follower.ts",
     edits: [[
-      "this.#store.applyAll(entries);\n    const level",
+      "this.#store.applyAll(entries, [], writes?.map(({ row }) => row));\n    const level",
       "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    const level",
     ]],
     seedsMax: 10,
@@ -380,5 +380,42 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     edits: [["setState({ watermark: first.seq })", "setState({ watermark: first.seq - 1 })"]],
     seedsMax: 40,
     storm: "deletes",
+  },
+  {
+    name: "a row of a binary frame is stored without a look at its checksum",
+    file: "node/peers/replication_frames.ts",
+    edits: [["decodeRecord(key, value)", "decodeSoundRecord(key, value)"], [
+      "  decodeRecord,\n",
+      "  decodeSoundRecord,\n",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/peers/replication_frames_test.ts",
+  },
+  {
+    name: "writes go in binary frames to a peer that has not said that it takes them",
+    file: "node/peers/peer_link.ts",
+    edits: [["agreedFrames(message.frames) !== undefined", "true"]],
+    seedsMax: 1,
+    test: "tests/unit/node/peers/peer_link_test.ts",
+  },
+  {
+    name: "a binary frame may be as long as its head says",
+    file: "shared/wire/framing.ts",
+    edits: [["if (wanted > this.#frameBytesMax) {", "if (wanted === 0) {"], [
+      "at + whole <= bytes.length && whole <= this.#frameBytesMax",
+      "at + whole <= bytes.length",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/shared/wire/framing_test.ts",
+  },
+  {
+    name: "a binary frame leaves before the lines that were sent before it",
+    file: "shared/wire/connection.ts",
+    edits: [[
+      '    if (this.#out !== "") this.#addPiece(this.#encode(this.#out));\n    this.#out = "";\n',
+      "",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/shared/wire/connection_test.ts",
   },
 ];

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { ByteSlab } from "../../../shared/base/byte_slab.ts";
 import { TransactionCounts } from "../../../node/transactions/transaction_counts.ts";
 import { ByteBudget } from "../../../shared/base/byte_budget.ts";
 import { type Entry, isTombstone } from "../../../shared/base/entry.ts";
@@ -439,8 +440,8 @@ export class ScenarioWorld {
       downstream: {
         isUp: (node) => linkTo(node) !== undefined,
         send: (node, message) => send(node, message),
-        append: (node, partition, term, stream, commitSeq, json) => {
-          const entries = JSON.parse(`[${json}]`) as WireEntry[];
+        append: (node, partition, term, stream, commitSeq, writes) => {
+          const entries = JSON.parse(`[${writes.json}]`) as WireEntry[];
           send(node, {
             req_type: "append",
             parts: [[partition, term, stream, commitSeq, entries]],
@@ -509,6 +510,7 @@ export class ScenarioWorld {
       replica: () => replica,
       addressee: () => replica,
       confirmations,
+      slab: new ByteSlab(),
     };
     if (goes(message, "downstream")) fromPrimary(message, link.upstream, targets);
     else fromFollower(message, from, targets);

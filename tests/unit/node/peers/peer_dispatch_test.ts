@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { ByteSlab } from "../../../../shared/base/byte_slab.ts";
 import type { DownstreamMessage, UpstreamMessage } from "../../../../shared/wire/messages.ts";
 import {
   fromFollower,
@@ -36,6 +37,7 @@ function setUp() {
     replica: (p) => p < 2 ? replica(p) : undefined,
     addressee: ({ p }) => p < 2 ? replica(p) : undefined,
     confirmations: { onConfirmed: ({ round }, from) => say(`round ${round} of ${from}`) },
+    slab: new ByteSlab(),
   };
   const upstream: Upstream = {
     node: "n1",

@@ -1,5 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { PeerLink } from "../../../../node/peers/peer_link.ts";
+import {
+  APPENDED_FRAME,
+  decodeAppend,
+  encodeAppended,
+} from "../../../../node/peers/replication_frames.ts";
+import { EncodedWrites, type LiveWrites } from "../../../../node/requests/live_writes.ts";
+import { encodeRecord } from "../../../../node/storage/record.ts";
+import { ByteSlab } from "../../../../shared/base/byte_slab.ts";
+import type { Entry } from "../../../../shared/base/entry.ts";
+import { KvError } from "../../../../shared/base/errors.ts";
+import { beginFrame, FRAMES_VERSION } from "../../../../shared/schema/binary_frames.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import {
   PEER_FRAME_BYTES,
@@ -26,6 +37,9 @@ class Peer {
   readonly messages: Message[] = [];
   readonly connections: Connection[] = [];
   answersHello = true;
+  /** It takes binary frames. */
+  frames: number | undefined;
+  readonly received: Uint8Array[] = [];
   answersPing = true;
   #listener: Listener | undefined;
   readonly #network: MemoryNetwork;
@@ -41,6 +55,7 @@ class Peer {
     this.#listener = await this.#network.transport(this.#host).listen(address, (stream) => {
       const connection = new Connection(stream, this.#network.clock, {
         onMessage: (message) => this.#onMessage(message, connection),
+        onFrame: (frame) => this.received.push(frame),
         onInvalid: (error) => {
           throw error;
         },
@@ -72,7 +87,11 @@ class Peer {
     this.messages.push(message);
     const { req_type, id } = message;
     if (req_type === "hello" && this.answersHello || req_type === "ping" && this.answersPing) {
-      connection.send({ req_type: "ack", id });
+      if (req_type === "hello" && this.frames !== undefined) connection.takeFrames();
+      const frames = req_type === "hello" && this.frames !== undefined
+        ? { frames: this.frames }
+        : {};
+      connection.send({ req_type: "ack", id, ...frames });
     }
   }
 }
@@ -83,6 +102,7 @@ class Bench {
   readonly peer = new Peer(this.network, "b");
   readonly events: string[] = [];
   readonly heard: Message[] = [];
+  readonly frames: Uint8Array[] = [];
   readonly logged: string[] = [];
   /** The reasons that were logged. */
   readonly reasons: unknown[] = [];
@@ -112,6 +132,10 @@ class Bench {
         onUp: (node) => this.events.push(`up ${node}`),
         onDown: (node) => this.events.push(`down ${node}`),
         onMessage: (message) => this.heard.push(message),
+        onFrame: (frame) => {
+          if (frame[1] !== APPENDED_FRAME) throw new KvError("bad_request", "no such frame");
+          this.frames.push(frame);
+        },
       },
     );
   }
@@ -130,6 +154,21 @@ class Bench {
 
 function entryJson(key: string, value = "v"): string {
   return JSON.stringify([key, 1, 1, 0, 0, 0, value]);
+}
+
+/** A write on its way to a replica. */
+function writeOf(key: string, value = "v"): LiveWrites {
+  const bytes = new TextEncoder().encode(value);
+  const entry: Entry = {
+    key,
+    seq: 1,
+    term: 1,
+    flags: 0,
+    timestampMs: 0,
+    expiresAtMs: 0,
+    value: bytes,
+  };
+  return new EncodedWrites([entry], [encodeRecord(1, entry)]);
 }
 
 /** A piece of a resync with one entry. */
@@ -159,7 +198,7 @@ Deno.test("PeerLink: says who it is, and is up when that was answered", async ()
   assertEquals(hello.protocol, PROTOCOL_VERSION);
   assertEquals([link.isUp, bench.events], [false, []]);
   link.send({ req_type: "ping", id: 5 });
-  link.append(1, 1, 1, 0, entryJson("a"));
+  link.append(1, 1, 1, 0, writeOf("a"));
   bench.peer.latest.send({ req_type: "ack", id: 1 });
   bench.clock.advance(ROUND_TRIP_MS);
   assertEquals(link.isUp, false, "an answer to a ping opens nothing");
@@ -173,18 +212,18 @@ Deno.test("PeerLink: says who it is, and is up when that was answered", async ()
 Deno.test("PeerLink: one turn's writes leave in one frame, in order with other messages", async () => {
   const bench = new Bench();
   const link = await bench.up();
-  link.append(1, 3, 10, 0, entryJson("a"));
-  link.append(2, 3, 11, 7, entryJson("b"));
-  link.append(1, 3, 10, 1, entryJson("c"));
+  link.append(1, 3, 10, 0, writeOf("a"));
+  link.append(2, 3, 11, 7, writeOf("b"));
+  link.append(1, 3, 10, 1, writeOf("c"));
   link.append(3, 3, 12, 9, undefined);
   assertEquals(bench.peer.take(), []);
   bench.clock.advance(ROUND_TRIP_MS);
   assertEquals(outline(bench.peer.take()), ["1:ac@1 2:b@7 3:@9"]);
 
-  link.append(1, 3, 10, 2, entryJson("d"));
+  link.append(1, 3, 10, 2, writeOf("d"));
   link.send({ req_type: "resync_begin", p: 2, term: 3, stream: 11, next: 1, full: false });
-  link.append(2, 3, 11, 7, entryJson("e"));
-  link.append(1, 3, 10, 2, entryJson("f"));
+  link.append(2, 3, 11, 7, writeOf("e"));
+  link.append(1, 3, 10, 2, writeOf("f"));
   bench.clock.advance(ROUND_TRIP_MS);
   assertEquals(outline(bench.peer.take()), ["1:d@2", "resync_begin", "2:e@7 1:f@2"]);
   link.close();
@@ -193,9 +232,9 @@ Deno.test("PeerLink: one turn's writes leave in one frame, in order with other m
 Deno.test("PeerLink.append: writes of another stream or term never share a part", async () => {
   const bench = new Bench();
   const link = await bench.up();
-  link.append(1, 3, 10, 0, entryJson("a"));
-  link.append(1, 3, 11, 0, entryJson("b"));
-  link.append(1, 4, 11, 0, entryJson("c"));
+  link.append(1, 3, 10, 0, writeOf("a"));
+  link.append(1, 3, 11, 0, writeOf("b"));
+  link.append(1, 4, 11, 0, writeOf("c"));
   bench.clock.advance(ROUND_TRIP_MS);
   const frames = bench.peer.take();
   assertEquals(outline(frames), ["1:a@0", "1:b@0", "1:c@0"]);
@@ -208,7 +247,7 @@ Deno.test("PeerLink.append: a frame leaves when it is large enough", async () =>
   const bench = new Bench();
   const link = await bench.up();
   const value = "v".repeat(PEER_FRAME_BYTES / 4);
-  for (const key of "abcdef") link.append(1, 1, 1, 0, entryJson(key, value));
+  for (const key of "abcdef") link.append(1, 1, 1, 0, writeOf(key, value));
   assert(link.queuedBytes > PEER_FRAME_BYTES, "what waits is counted");
   bench.clock.advance(ROUND_TRIP_MS);
   assertEquals(outline(bench.peer.take()), ["1:abcd@0", "1:ef@0"]);
@@ -231,15 +270,15 @@ Deno.test("PeerLink: hands on what the peer says, but acks and errors", async ()
 Deno.test("PeerLink: a broken link is made again, and begins with nothing of the old one", async () => {
   const bench = new Bench();
   const link = await bench.up();
-  link.append(1, 1, 1, 0, entryJson("a"));
+  link.append(1, 1, 1, 0, writeOf("a"));
   bench.network.reset("a", "b");
   bench.clock.advance(1);
   assertEquals([link.isUp, bench.events], [false, ["down node-b"]]);
-  link.append(1, 1, 1, 0, entryJson("b"));
+  link.append(1, 1, 1, 0, writeOf("b"));
   bench.clock.advance(PEER_RECONNECT_MS_MAX);
   assertEquals([link.isUp, bench.events], [true, ["down node-b", "up node-b"]]);
   assertEquals(bench.peer.take(), []);
-  link.append(1, 1, 2, 0, entryJson("c"));
+  link.append(1, 1, 2, 0, writeOf("c"));
   bench.clock.advance(ROUND_TRIP_MS);
   assertEquals(outline(bench.peer.take()), ["1:c@0"]);
   link.close();
@@ -251,7 +290,7 @@ Deno.test("PeerLink: writes that wait for the end of the turn do not outlive the
   bench.network.reset("a", "b");
   // The link has not heard of it yet.
   assertEquals(link.isUp, true);
-  link.append(1, 1, 1, 0, entryJson("lost"));
+  link.append(1, 1, 1, 0, writeOf("lost"));
   bench.clock.advance(2 * PEER_RECONNECT_MS_MAX);
   assertEquals([link.isUp, bench.peer.take()], [true, []]);
   link.close();
@@ -360,7 +399,7 @@ Deno.test("PeerLink: a peer that takes too little is left, whatever is sent, and
   const link = await bench.up(bytesMax);
   const value = "v".repeat(PEER_FRAME_BYTES);
   const sends = [
-    () => link.append(1, 1, 1, 0, entryJson("a", value)),
+    () => link.append(1, 1, 1, 0, writeOf("a", value)),
     () => link.send(chunkOf(value)),
   ];
   for (const [i, send] of sends.entries()) {
@@ -467,7 +506,7 @@ Deno.test("PeerLink.setAddress: ends a wait for the old address", async () => {
 Deno.test("PeerLink.close: is the end, with one last onDown, and leaves no timer", async () => {
   const bench = new Bench();
   const link = await bench.up();
-  link.append(1, 1, 1, 0, entryJson("a"));
+  link.append(1, 1, 1, 0, writeOf("a"));
   link.close();
   bench.clock.advance(60_000);
   assertEquals([link.isUp, bench.events, bench.peer.connections.length], [false, [
@@ -483,4 +522,42 @@ Deno.test("PeerLink.close: is the end, with one last onDown, and leaves no timer
     alone.clock.advance(60_000);
     assertEquals([alone.events, alone.clock.timers], [[], 0], `closed after ${waitMs} ms`);
   }
+});
+
+Deno.test("PeerLink: with a peer that takes binary frames, live writes go in them, in order with messages", async () => {
+  const bench = new Bench();
+  bench.peer.frames = FRAMES_VERSION + 1;
+  const link = await bench.up();
+  const writes = writeOf("a");
+  link.append(1, 3, 10, 0, writes);
+  link.append(2, 3, 11, 7, undefined);
+  link.append(1, 3, 10, 1, writeOf("b"));
+  link.send(chunkOf("x"));
+  link.append(1, 3, 10, 2, writeOf("c"));
+  bench.clock.advance(ROUND_TRIP_MS);
+  const frames = bench.peer.received.map((frame) =>
+    decodeAppend(frame, new ByteSlab()).map(({ partition, stream, commitSeq, writes }) =>
+      `${partition}.${stream}:${writes.map(({ entry }) => entry.key).join("")}@${commitSeq}`
+    ).join(" ")
+  );
+  assertEquals(frames, ["1.10:ab@1 2.11:@7", "1.10:c@2"]);
+  assertEquals(outline(bench.peer.take()), ["resync_chunk"], "nothing went as JSON");
+  const [frame] = bench.peer.received;
+  assert(frame !== undefined);
+  const [row] = writes.rows;
+  const [part] = decodeAppend(frame, new ByteSlab());
+  assertEquals(part?.writes[0]?.row, row, "the bytes that the primary stores");
+});
+
+Deno.test("PeerLink: takes binary frames of a peer that has said so, and ends the connection if one is wrong", async () => {
+  const bench = new Bench();
+  bench.peer.frames = FRAMES_VERSION;
+  const link = await bench.up();
+  const acks = encodeAppended([[1, 3, 10, 7], [2, 3, 11, 2 ** 40]]);
+  bench.peer.latest.sendFrame(acks);
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals([bench.frames, link.isUp], [[acks], true]);
+  bench.peer.latest.sendFrame(beginFrame(99, 0));
+  bench.clock.advance(ROUND_TRIP_MS);
+  assertEquals([bench.frames.length, bench.events], [1, ["down node-b"]]);
 });

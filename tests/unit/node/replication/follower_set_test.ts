@@ -4,9 +4,13 @@ import {
   REPLICA_ACK_TIMEOUT_MS,
 } from "../../../../shared/limits/replication.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
+import type { LiveWrites } from "../../../../node/requests/live_writes.ts";
 import { FollowerSet } from "../../../../node/replication/follower_set.ts";
 import type { FollowerStream, StreamOwner } from "../../../../node/replication/follower_stream.ts";
 import { configOf, RecordingNode } from "../../../support/doubles/recording_ports.ts";
+
+/** Those who are told do not look into them. */
+const NO_WRITES: LiveWrites = { rows: [], json: "" };
 
 function setUp(config: PartitionConfig) {
   const node = new RecordingNode();
@@ -44,7 +48,7 @@ function bringLevel(stream: FollowerStream | undefined, seq: number) {
     last: 0,
     unacknowledged: [],
   });
-  if (seq > 0) stream.append(9, "", 0);
+  if (seq > 0) stream.append(9, NO_WRITES, 0);
   stream.onAppended(stream.stream, seq);
 }
 

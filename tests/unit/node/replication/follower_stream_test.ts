@@ -1,7 +1,11 @@
 import { assertEquals } from "@std/assert";
 import type { Message } from "../../../../shared/wire/messages.ts";
+import type { LiveWrites } from "../../../../node/requests/live_writes.ts";
 import { FollowerStream, type StreamOwner } from "../../../../node/replication/follower_stream.ts";
 import { configOf, RecordingNode } from "../../../support/doubles/recording_ports.ts";
+
+/** Those who are told do not look into them. */
+const NO_WRITES: LiveWrites = { rows: [], json: "" };
 
 function setUp(forcedTerm?: number) {
   const node = new RecordingNode();
@@ -114,10 +118,10 @@ Deno.test("FollowerStream.append: nothing is sent before the replica was told wh
   const { node, stream, info } = setUp();
   stream.start();
   node.takeLines();
-  stream.append(1, "", 0);
+  stream.append(1, NO_WRITES, 0);
   assertEquals(node.takeLines(), []);
   stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
-  stream.append(1, "", 0);
+  stream.append(1, NO_WRITES, 0);
   assertEquals(node.takeLines(), ["n2 resync_begin", "n2 resync_end", "n2 append, commit 0"]);
 });
 
@@ -201,7 +205,7 @@ Deno.test("FollowerStream: pieces wait until the peer has taken what is queued f
   node.room = false;
   node.takeLines();
   stream.onInfo(info({ commit: 2, last: 2 }));
-  stream.append(6, "", 0);
+  stream.append(6, NO_WRITES, 0);
   assertEquals(node.takeLines(), ["n2 resync_begin", "n2 append, commit 0"]);
   for (const then of node.waiting.splice(0)) then();
   assertEquals(node.takeLines(), ["n2 resync_chunk", "n2 resync_end"]);
@@ -226,7 +230,7 @@ Deno.test("FollowerStream.onAppended: what was not sent is not acknowledged, wha
   stream.start();
   stream.onInfo(info({ last_term: 0, commit: 0, last: 0 }));
   stream.onAppended(stream.stream, 0);
-  stream.append(1, "", 0);
+  stream.append(1, NO_WRITES, 0);
   stream.onAppended(stream.stream, 1);
   assertEquals([stream.state, stream.ackedSeq], ["level", 1]);
   node.takeLines();

@@ -3,6 +3,7 @@ import { GROUP_WIRE_BYTES_MAX } from "../../../../shared/limits/requests.ts";
 import type { PartitionConfig } from "../../../../shared/cluster/cluster_map.ts";
 import type { KeyRequest, Reply } from "../../../../shared/wire/messages.ts";
 import type { Change } from "../../../../node/requests/request_dedup.ts";
+import type { LiveWrites } from "../../../../node/requests/live_writes.ts";
 import { WriteProposer } from "../../../../node/requests/write_proposer.ts";
 import { WriteQueue } from "../../../../node/requests/write_queue.ts";
 import { configOf, entry, RecordingNode } from "../../../support/doubles/recording_ports.ts";
@@ -30,8 +31,10 @@ function setUp(config: PartitionConfig = configOf(["n1", "n2", "n3"]), minInSync
     isServing: true,
     followers: {
       isEmpty: false,
-      append: (lastSeq: number, json: string, commitSeq: number) =>
-        void frames.push(`${lastSeq} ${JSON.parse(`[${json}]`).length} ${commitSeq}`),
+      append: (lastSeq: number, writes: LiveWrites, commitSeq: number) => {
+        assertEquals(JSON.parse(`[${writes.json}]`).length, writes.rows.length);
+        frames.push(`${lastSeq} ${writes.rows.length} ${commitSeq}`);
+      },
     },
     onReadFailed: () => false,
     isHeld: () => false,

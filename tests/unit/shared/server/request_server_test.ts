@@ -7,6 +7,7 @@ import {
   REQUESTS_PER_CONNECTION_MAX,
   WRITE_STALL_TIMEOUT_MS,
 } from "../../../../shared/limits/admission.ts";
+import { beginFrame, FRAMES_VERSION } from "../../../../shared/schema/binary_frames.ts";
 import { FRAME_TIMEOUT_MS } from "../../../../shared/limits/wire.ts";
 import type { Logger } from "../../../../shared/platform/logger.ts";
 import { NO_LOG } from "../../../support/doubles/no_log.ts";
@@ -393,6 +394,39 @@ Deno.test("RequestServer: who takes the connection over at a hello gets everythi
   bench.network.crash("client");
   bench.clock.advance();
   assertEquals([taken.at(-1), bench.closeReasons.length], ["closed", 0]);
+});
+
+Deno.test("RequestServer: binary frames are agreed on in the handshake of a peer, and not taken otherwise", async () => {
+  for (
+    const [role, frames, agreed] of [
+      ["peer", undefined, undefined],
+      ["peer", 0, undefined],
+      ["peer", 1, 1],
+      ["peer", FRAMES_VERSION + 7, FRAMES_VERSION],
+      ["member", 1, undefined],
+    ] as const
+  ) {
+    const taken: string[] = [];
+    const told: (number | undefined)[] = [];
+    const owner = (version: number | undefined) => {
+      told.push(version);
+      return {
+        onMessage: ({ req_type }: { req_type: string }) => void taken.push(req_type),
+        onFrame: (frame: Uint8Array) => void taken.push(`frame ${frame[1]}`),
+        onInvalid: () => void taken.push("invalid"),
+        onClose: () => {},
+      };
+    };
+    const bench = await Bench.open({
+      answer: () => pong,
+      onHello: () => owner,
+    });
+    const [ack] = bench.ask({ ...HELLO, role, ...(frames === undefined ? {} : { frames }) });
+    assertEquals([ack?.req_type, ack?.frames, told], ["ack", agreed, [agreed]]);
+    bench.peer.stream.write(new Uint8Array([...beginFrame(7, 0), 10]));
+    bench.ask({ req_type: "ping" });
+    assertEquals(taken, [agreed === undefined ? "invalid" : "frame 7", "ping"]);
+  }
 });
 
 Deno.test("RequestServer: a hello that is refused ends the connection, and nothing behind it is carried out", async () => {

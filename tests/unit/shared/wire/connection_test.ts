@@ -2,6 +2,7 @@ import { assertEquals, assertExists } from "@std/assert";
 import { Connection, type ConnectionHandlers } from "../../../../shared/wire/connection.ts";
 import { fromErrorReply, toErrorReply } from "../../../../shared/wire/error_reply.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
+import { beginFrame } from "../../../../shared/schema/binary_frames.ts";
 import { WRITE_JOIN_BYTES } from "../../../../shared/limits/connections.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import type { Address, Stream, StreamHandlers } from "../../../../shared/platform/transport.ts";
@@ -13,6 +14,7 @@ class NotedStream implements Stream {
   queuedBytes = 0;
   isHeldBack = false;
   readonly writes: string[] = [];
+  readonly bytes: Uint8Array[] = [];
   readonly calls: string[] = [];
   handlers: StreamHandlers | undefined;
 
@@ -21,6 +23,7 @@ class NotedStream implements Stream {
   }
 
   write(bytes: Uint8Array): void {
+    this.bytes.push(bytes);
     this.writes.push(new TextDecoder().decode(bytes));
   }
 
@@ -220,4 +223,40 @@ Deno.test("an error survives the way over the wire; a code of the future is inte
   const strange = fromErrorReply({ req_type: "error", code: "tomorrow", message: "m" });
   assertExists(strange);
   assertEquals([strange.code, strange.message], ["internal", "tomorrow: m"]);
+});
+
+Deno.test("Connection: frames and lines of one turn leave in one write, in order, and are taken so", () => {
+  const sender = open();
+  const text = (byte: number) => {
+    const frame = beginFrame(1, 1);
+    frame[6] = byte;
+    return frame;
+  };
+  const { connection } = sender;
+  connection.send({ req_type: "ping", id: 1 });
+  connection.sendFrame(text(2));
+  connection.sendFrame(text(3));
+  connection.send({ req_type: "ping", id: 4 });
+  assertEquals(connection.queuedBytes > 14, true);
+  sender.clock.advance(0);
+  assertEquals([sender.stream.bytes.length, connection.queuedBytes], [1, 0]);
+  connection.sendFrame(text(5));
+  connection.close();
+  sender.clock.advance(0);
+  assertEquals(sender.stream.bytes.length, 1, "what had not left is dropped");
+
+  const heard: unknown[] = [];
+  const receiver = open({
+    onMessage: ({ id }) => void heard.push(id),
+    onFrame: (frame) => void heard.push(`frame ${frame[6]}`),
+  });
+  receiver.connection.takeFrames();
+  for (const bytes of sender.stream.bytes) receiver.stream.handlers?.onData(bytes);
+  assertEquals(heard, [1, "frame 2", "frame 3", 4]);
+});
+
+Deno.test("Connection: frames that are together too long leave before the turn ends", () => {
+  const { stream, connection } = open();
+  for (let i = 0; i < 3; i++) connection.sendFrame(beginFrame(1, WRITE_JOIN_BYTES / 2));
+  assertEquals(stream.bytes.map(({ length }) => length), [WRITE_JOIN_BYTES + 12]);
 });
