@@ -37,7 +37,13 @@ import {
 } from "./protocol/origins.ts";
 import { repeatableNames } from "./protocol/parameters.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
-import { DATABASE_PATH, DATABASE_ROUTES, KEY_PATH, ROUTES } from "./endpoints/routes.ts";
+import {
+  DATABASE_PATH,
+  DATABASE_ROUTES,
+  KEY_PATH,
+  ROUTES,
+  STORAGE_PATH,
+} from "./endpoints/routes.ts";
 import {
   percentDecoded,
   queryParameters,
@@ -309,6 +315,7 @@ function placeWithin(path: string, database: string): Place {
     const route = `${KEY_PATH}{key}`;
     return { route, methods: ROUTES[route] ?? {}, key, database };
   }
+  if (path.startsWith(STORAGE_PATH)) return storagePlace(path.slice(STORAGE_PATH.length), database);
   const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   if (methods === undefined) {
     throw new HttpProblem(
@@ -320,6 +327,16 @@ function placeWithin(path: string, database: string): Place {
   return { route: path, methods, key: "", database };
 }
 
+/** A key of unstorage, whose parts have slashes between them; or, with a colon or a slash at its end, all that begin so. */
+function storagePlace(rest: string, database: string): Place {
+  const isBase = rest === "" || /[:/]$/.test(rest);
+  const parts = rest.split("/").filter((part) => part !== "" && part !== ":");
+  const key = parts.map((part) => percentDecoded(part, "the key")).join(":");
+  const route = `${STORAGE_PATH}${isBase ? "{base}:" : "{key}"}`;
+  const prefix = key === "" || key.endsWith(":") ? key : `${key}:`;
+  return { route, methods: ROUTES[route] ?? {}, key: isBase ? prefix : key, database };
+}
+
 function allowedOf(methods: Methods): string {
   const names = Object.keys(methods);
   return [...names, ...(names.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
@@ -327,7 +344,9 @@ function allowedOf(methods: Methods): string {
 
 /** Whether it begins to delete every key. */
 function deletesAll({ method, url }: Request): boolean {
+  if (method !== "DELETE") return false;
   const { pathname, searchParams } = new URL(url);
-  return method === "DELETE" && pathname === "/kv" && searchParams.get("all") === "yes" &&
+  if (/^\/storage\/[:/]*$/.test(pathname)) return true;
+  return pathname === "/kv" && searchParams.get("all") === "yes" &&
     !["prefix", "start", "end", "cursor"].some((name) => (searchParams.get(name) ?? "") !== "");
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { KIB } from "../base/units.ts";
+import { KIB, MIB } from "../base/units.ts";
 
 /** HTTP: if no port is asked for, it is the TCP port plus this. */
 export const HTTP_PORT_OFFSET = 1_000;
@@ -24,6 +24,8 @@ export const HTTP_RESPONSE_COUNTED_BYTES = 64 * KIB;
 /** Keys on one page of a listing, by default and at most. */
 export const HTTP_PAGE_KEYS_DEFAULT = 100;
 export const HTTP_PAGE_KEYS_MAX = 1_000;
+/** Keys that a listing for unstorage has, which knows no pages. */
+export const HTTP_STORAGE_KEYS_BYTES_MAX = 16 * MIB;
 /** How often a conditional write is tried if others keep changing its key. */
 export const HTTP_CONDITION_ATTEMPTS_MAX = 8;
 /** Its HTTP front end sends clients elsewhere until none has come for this long, or RETIRE_MS have passed. */

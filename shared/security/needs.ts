@@ -370,6 +370,12 @@ export const ENDPOINT_NEEDS: Readonly<Record<string, Need>> = {
   "GET /kv": READ_RANGE,
   "GET /keys": READ_RANGE,
   "GET /count": READ_RANGE,
+  // What is listed or deleted is judged as a scan and as deletions.
+  "GET /storage/{key}": "requests",
+  "PUT /storage/{key}": "requests",
+  "DELETE /storage/{key}": "requests",
+  "GET /storage/{base}:": READ_RANGE,
+  "DELETE /storage/{base}:": DELETE_RANGE,
   "GET /watch": { selection: ["read"] },
   "DELETE /kv": DELETE_RANGE,
   "GET /kv/{key}": "requests",

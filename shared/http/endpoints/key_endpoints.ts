@@ -48,7 +48,7 @@ import { HttpProblem } from "../protocol/problem.ts";
 const VERSION_HEADER = "kv-version";
 const DEFAULT_TYPE = "application/octet-stream";
 /** A stored page must not run in a browser with the rights of this address. */
-const INERT = {
+export const INERT = {
   "x-content-type-options": "nosniff",
   "content-security-policy": "default-src 'none'; sandbox",
   // Caches may keep it, but must ask each time; the entity tag makes that cheap.

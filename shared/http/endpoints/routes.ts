@@ -16,15 +16,23 @@ import {
   getConsoleSnapshot,
   getConsoleStyle,
 } from "./console_endpoints.ts";
-import { getMetrics } from "./metrics_endpoint.ts";
-import { getHealth, getLiveness, getReadiness } from "./health_endpoints.ts";
+import { getHealth, getLiveness, getMetrics, getReadiness } from "./process_endpoints.ts";
 import { operationRoutes } from "./operation_endpoints.ts";
 import { openApiEndpoint } from "./openapi.ts";
 import { getDatabaseWatch, getWatch } from "./watch_endpoint.ts";
 import { deleteValue, getValue, putValue } from "./key_endpoints.ts";
+import {
+  clearStorage,
+  deleteStorageItem,
+  getStorageItem,
+  listStorage,
+  putStorageItem,
+} from "./storage_endpoints.ts";
 
 /** The part before the key in the path of a key. */
 export const KEY_PATH = "/kv/";
+/** The part before what unstorage calls a key, or the beginning of keys. */
+export const STORAGE_PATH = "/storage/";
 /** The part before a database's name in its paths. */
 export const DATABASE_PATH = "/db/";
 
@@ -38,6 +46,8 @@ export const DATABASE_ROUTES: ReadonlySet<string> = new Set([
   "/set",
   "/delete",
   "/batch",
+  "/storage/{key}",
+  "/storage/{base}:",
 ]);
 
 /** By path. `{key}` stands for the rest of a path, `{database}` for a part between slashes. */
@@ -46,6 +56,8 @@ export const ROUTES: Readonly<Record<string, Methods>> = {
   "/kv": { GET: listKeys, DELETE: deleteKeys },
   "/count": { GET: countKeys },
   "/keys": { GET: getKeys },
+  "/storage/{key}": { GET: getStorageItem, PUT: putStorageItem, DELETE: deleteStorageItem },
+  "/storage/{base}:": { GET: listStorage, DELETE: clearStorage },
   "/watch": { GET: getWatch },
   "/get": { GET: getByParameter },
   "/set": { POST: setByBody },

@@ -28,9 +28,9 @@ export const NO_ORIGINS: OriginRules = { corsOrigins: [], hosts: [] };
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const ALLOWED_HEADERS =
   "Authorization, Content-Type, If-Match, If-None-Match, If-Modified-Since, Last-Event-ID, " +
-  "If-Unmodified-Since, KV-TTL, KV-Expires-At";
+  "If-Unmodified-Since, KV-TTL, KV-Expires-At, X-TTL";
 const EXPOSED_HEADERS =
-  "ETag, Last-Modified, KV-Version, KV-TTL, KV-Expires-At, Retry-After, Allow";
+  "ETag, Last-Modified, KV-Version, KV-TTL, KV-Expires-At, X-TTL, Retry-After, Allow";
 const PREFLIGHT_SECONDS = 600;
 
 /** @throws {HttpProblem} 403 */

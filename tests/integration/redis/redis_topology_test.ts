@@ -120,42 +120,63 @@ Deno.test({
 
 const PYTHON = `
 import sys, time
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 name = sys.argv[1]
 ports = [int(p) for p in sys.argv[2:]]
 
 def until_done(action):
+    said = set()
     while True:
         try:
             return action()
-        except Exception:
+        except Exception as error:
+            # What stands in the way is seen if this never ends.
+            if str(error) not in said: print(error, file=sys.stderr, flush=True)
+            said.add(str(error))
             time.sleep(0.05)
 
-cluster = RedisCluster(host="127.0.0.1", port=ports[0])
+def connect():
+    return RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", port) for port in ports])
+
+# A client of redis-py 4.3 that has to connect anew to ask for the slots cannot: it copies its own settings, which hold a lock
+# by then. That is so if the node dies that is the first in the order of slots. Its user makes a new client.
+def cluster_set(key, value):
+    global cluster
+    try:
+        cluster.set(key, value)
+    except RedisClusterException:
+        cluster = connect()
+        cluster.set(key, value)
+
+cluster = connect()
 master = Sentinel([("127.0.0.1", port) for port in ports]).master_for(name)
 keys = ["key:%d" % i for i in range(60)]
+# The slot of this key is 0.
+slot_0 = "3560"
 for key in keys: cluster.set(key, "before")
 for key in keys: assert master.get(key) == b"before"
-print(len(cluster.get_primaries()), flush=True)
+print(len(cluster.get_primaries()), cluster.get_node_from_key(slot_0).port, flush=True)
 sys.stdin.readline()
-for key in keys: until_done(lambda: cluster.set(key, "after"))
+for key in keys: until_done(lambda: cluster_set(key, "after"))
 for key in keys: assert until_done(lambda: master.get(key)) == b"after", key
 print("done", flush=True)
 `;
 
-const REDIS_PY = {
-  met: hasProgram("python3", "-c", "import redis.cluster"),
-  otherwise: "no redis-py",
-};
+/** Debian's package is for Debian's Python, which need not be the first on the path. */
+const PYTHON_WITH_REDIS = ["python3", "/usr/bin/python3"].find((python) =>
+  hasProgram(python, "-c", "import redis.cluster")
+);
+const REDIS_PY = { met: PYTHON_WITH_REDIS !== undefined, otherwise: "no redis-py" };
 
 Deno.test({
   ...needing("redis-py in cluster and sentinel mode: goes on when a node is killed", REDIS_PY),
   async fn() {
     await using cluster = await TestCluster.start({ nodes: 3 });
     const ports = [0, 1, 2].map((i) => String(cluster.nodeAddress(i).port));
-    const child = new Deno.Command("python3", {
+    const child = new Deno.Command(PYTHON_WITH_REDIS ?? "", {
       // redis-py looks for the name among the masters.
       args: ["-c", PYTHON, (await cluster.map()).settings.clusterName, ...ports],
       stdin: "piped",
@@ -176,8 +197,10 @@ Deno.test({
       return text;
     };
     const input = child.stdin.getWriter();
-    assertEquals(await line(), "3");
-    await cluster.crash(0);
+    const [primaries, first] = (await line()).split(" ");
+    assertEquals(primaries, "3");
+    // Which node is the first in the order of slots is chance, and to lose that one is the hardest for a client.
+    await cluster.crash(ports.findIndex((port) => port === first));
     await input.write(new TextEncoder().encode("killed\n"));
     assertEquals(await line(), "done");
     await input.close();

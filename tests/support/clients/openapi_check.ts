@@ -69,6 +69,7 @@ export async function checkAgainstOpenApi(
 
 function templateOf(path: string): string {
   if (path.startsWith("/kv/")) return "/kv/{key}";
+  if (path.startsWith("/storage/")) return `/storage/${/[:/]$/.test(path) ? "{base}:" : "{key}"}`;
   if (!path.startsWith("/db/")) return path;
   const rest = path.replace(/^\/db\/[^/]*/, "").replace(/^\/$/, "");
   const isItsOwn = ["", "/snapshot_read", "/atomic_write", "/watch"].includes(rest);

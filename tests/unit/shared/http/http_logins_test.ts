@@ -106,9 +106,12 @@ function samples(key: string): Map<string, readonly [string, string, unknown?]> 
         found.set(name, [method, path, { requests: [{ req_type: "get", key }] }]);
       } else if (path === "/set") found.set(name, [method, path, { key, value: "1" }]);
       else if (name === "DELETE /kv") found.set(name, [method, "/kv?prefix=&all=yes"]);
+      else if (name === "DELETE /storage/{base}:") found.set(name, [method, "/storage/:"]);
       else if (path === "/get" || path === "/delete") {
         found.set(name, [method, `${path}?key=${key}`]);
-      } else found.set(name, [method, path.replace("{key}", key).replace("{database}", "app")]);
+      } else {
+        found.set(name, [method, path.replace(/\{(key|base)\}/, key).replace("{database}", "app")]);
+      }
     }
   }
   return found;
@@ -142,6 +145,7 @@ Deno.test("HTTP: each endpoint × a key inside and outside of what a user may re
   const caller = connection();
   const reads = new Set(["GET /kv/{key}", "GET /get", "POST /op/get", "POST /op/exists"]);
   reads.add("POST /op/inspect").add("POST /op/transaction");
+  reads.add("GET /storage/{key}").add("GET /storage/{base}:");
   for (const [name, request] of samples("app:1")) {
     const need = ENDPOINT_NEEDS[name];
     // What is in a body of Deno KV is judged in denokv_endpoints_test.ts.

@@ -1,13 +1,14 @@
 /**
- * What a process says of its health. The node and the coordinator have the rules and make the report;
- * this file only shows it over HTTP.
+ * What a process says of itself: its health, and its numbers for Prometheus. The node and the coordinator have the rules and
+ * make the report; this file only shows it over HTTP.
  *
  * Invariant: 200 is answered only by a process that can serve. If something keeps it from serving, or
  * keeps a part of its keys from being served, the answer is 503 and names the reason.
  *
  * @module
  */
-import { endpoint, json } from "./endpoint.ts";
+import { EXPOSITION_TYPE, expositionOf } from "../../metrics/exposition.ts";
+import { endpoint, json, textResponse } from "./endpoint.ts";
 import { HEALTH, LIVENESS } from "../protocol/schemas.ts";
 
 const RESPONSES = {
@@ -40,4 +41,16 @@ export const getLiveness = endpoint({
   parameters: {},
   responses: { 200: { description: "It runs.", schema: LIVENESS } },
   run: ({ services }) => json(200, { live: true, role: services.site.health().role }),
+});
+
+export const getMetrics = endpoint({
+  id: "getMetrics",
+  summary: "What this process does, in numbers, in Prometheus' text format",
+  parameters: {},
+  responses: { 200: { description: "The metrics.", contentType: "text/plain" } },
+  run: async ({ services: { site } }) =>
+    textResponse(await site.metricsText?.() ?? expositionOf(site.metrics()), {
+      "content-type": EXPOSITION_TYPE,
+      "cache-control": "no-store",
+    }),
 });
