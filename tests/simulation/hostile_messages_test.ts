@@ -264,7 +264,9 @@ class Scene {
   async told(to: Address, { hello, certified = false }: Guise, type: MessageType): Promise<Told> {
     const { world, security, scheduler } = this;
     const process = world.spawn("somebody", "somebody");
-    const tls = certified ? { identity: security.insider.identity, clients: false } : undefined;
+    const tls = certified
+      ? { identity: security.insider.identity, clients: false, isCareless: true } as const
+      : undefined;
     const answers: Message[] = [];
     world.network.transport(process, tls).connect(to, 1_000, (stream) => {
       const connection = new Connection(stream, process.clock, {
@@ -382,7 +384,11 @@ Deno.test("hostile messages: a certificate opens no connection under another nam
       const process = world.spawn("somebody", "somebody");
       const told: (string | undefined)[] = [];
       const say = (tls: typeof security.insider) =>
-        world.network.transport(process, { identity: tls.identity, clients: false }).connect(
+        world.network.transport(process, {
+          identity: tls.identity,
+          clients: false,
+          isCareless: true,
+        }).connect(
           port,
           1_000,
           (stream) => {

@@ -16,7 +16,7 @@ export const WATCH_MUTATIONS: readonly Mutation[] = [
   {
     name: "watch V3: a page is told before what it shows is committed",
     file: "node/watch/partition_reader.ts",
-    edits: [["if (!await feed.whenCommitted(upto))", "if (!await feed.whenCommitted(0))"]],
+    edits: [["if (!await ports.whenCommitted(upto))", "if (!await ports.whenCommitted(0))"]],
     seedsMax: 1,
     test: NODE_TEST,
   },
