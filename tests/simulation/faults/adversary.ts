@@ -385,6 +385,8 @@ export class Adversary {
     if (type === "error") {
       // Everybody may end watches of its own, of which it has none.
       if (to === "unwatch" && message.code === "not_found") return;
+      // Who wants to join is not known yet: a standby passes it on to the active one, which may die before it answers.
+      if (to === "join" && message.code === "outcome_unknown") return;
       if (!isRefusal(message.code)) this.#caught(`${about} ${message.code}: ${message.message}`);
       return;
     }
