@@ -4,8 +4,10 @@
  * @module
  */
 import { keyPrefixOf } from "../../../shared/cluster/databases.ts";
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { hasProgram, needing } from "../../support/needs.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { Address } from "../../../shared/platform/transport.ts";
+import { needing } from "../../support/needs.ts";
+import { RUNTIMES } from "../../support/worlds/package_project.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
@@ -15,8 +17,8 @@ function programOf(name: string, ...args: string[]): string[] {
   return ["run", "-A", "--quiet", "--unstable-kv", `${HERE}${name}`, ...args];
 }
 
-async function run(program: string, args: readonly string[]): Promise<void> {
-  const command = new Deno.Command(program, { args: [...args], env: CLIENT, cwd: HERE });
+async function run(program: string, args: readonly string[], env = CLIENT): Promise<void> {
+  const command = new Deno.Command(program, { args: [...args], env, cwd: HERE });
   const { code, stdout, stderr } = await command.output();
   const text = new TextDecoder();
   assertEquals(code, 0, text.decode(stderr) + text.decode(stdout));
@@ -36,29 +38,76 @@ Deno.test("Deno.openKv(URL): does what Deno's own store does, at any node", asyn
   await run(Deno.execPath(), programOf("denokv_uses.ts", urlOf(cluster, 0, "uses")));
 });
 
-const NODE = { met: hasProgram("node", "--version"), otherwise: "no node" };
+for (const { name, command: [program = ""], need } of RUNTIMES) {
+  if (name === "deno") continue;
+  Deno.test({
+    ...needing(`openKv of @deno/kv in ${name}: does the same`, need),
+    async fn() {
+      await using cluster = await TestCluster.start({
+        nodes: 1,
+        replicationFactor: 1,
+        minInSync: 1,
+      });
+      // A project that has the package, which Deno has fetched.
+      const bundle = `${cluster.folder}/uses.mjs`;
+      const [folder = ""] = new URL(import.meta.resolve("@deno/kv")).pathname.split("/esm/");
+      await Deno.mkdir(`${cluster.folder}/node_modules/@deno`, { recursive: true });
+      await Deno.symlink(folder, `${cluster.folder}/node_modules/@deno/kv`);
+      const args = ["bundle", "--quiet", "--platform=deno", "--external=@deno/kv"];
+      await run(Deno.execPath(), [...args, `--output=${bundle}`, `${HERE}denokv_npm.ts`]);
+      await run(program, [bundle, urlOf(cluster, 0, "npm")]);
+    },
+  });
+}
 
-Deno.test({
-  ...needing("openKv of @deno/kv in Node: does the same", NODE),
-  async fn() {
-    await using cluster = await TestCluster.start({ nodes: 1, replicationFactor: 1, minInSync: 1 });
-    // A project that has the package, which Deno has fetched.
-    const bundle = `${cluster.folder}/uses.mjs`;
-    const [folder = ""] = new URL(import.meta.resolve("@deno/kv")).pathname.split("/esm/");
-    await Deno.mkdir(`${cluster.folder}/node_modules/@deno`, { recursive: true });
-    await Deno.symlink(folder, `${cluster.folder}/node_modules/@deno/kv`);
-    const args = ["bundle", "--quiet", "--platform=deno", "--external=@deno/kv"];
-    await run(Deno.execPath(), [...args, `--output=${bundle}`, `${HERE}denokv_npm.ts`]);
-    await run("node", [bundle, urlOf(cluster, 0, "npm")]);
-  },
+Deno.test("Deno.openKv(URL): over TLS, with a user's token and nobody else's", async () => {
+  await using cluster = await TestCluster.start({
+    nodes: 1,
+    replicationFactor: 1,
+    minInSync: 1,
+    secured: true,
+  });
+  const { ca, user } = cluster.credentials ?? {};
+  const authority = `${cluster.folder}/ca.pem`;
+  await Deno.writeTextFile(authority, ca ?? "");
+  const made = await cluster.order({ req_type: "token_create", user: user ?? "" });
+  const url = urlOf(cluster, 0, "uses").replace("http:", "https:");
+  const [first = "", ...args] = programOf("denokv_uses.ts", url);
+  const secured = [first, `--cert=${authority}`, ...args];
+  await run(Deno.execPath(), secured, { DENO_KV_ACCESS_TOKEN: (made as { text: string }).text });
+  const command = new Deno.Command(Deno.execPath(), { args: secured, env: CLIENT, cwd: HERE });
+  const { code, stderr } = await command.output();
+  assert(code !== 0);
+  assertStringIncludes(new TextDecoder().decode(stderr), "not a token");
 });
 
 Deno.test("Deno KV: a program goes on when the primary of its database is killed", async () => {
   await using cluster = await TestCluster.start();
-  const primary = await cluster.primaryOf(keyPrefixOf({ number: 1, together: true }) + "k");
-  const named = (primary + 1) % 3;
+  const primary = await primaryOfFirst(cluster);
+  await writeThrough(urlOf(cluster, (primary + 1) % 3, "app"), () => cluster.crash(primary));
+});
+
+Deno.test("Deno KV: behind an address of all nodes, a program goes on when the node that it reached is killed", async () => {
+  await using cluster = await TestCluster.start();
+  const first = (await primaryOfFirst(cluster) + 1) % 3;
+  const nodes = [0, 1, 2].map((i) => cluster.nodeHttpAddress((first + i) % 3));
+  await using balancer = new Balancer(nodes);
+  await writeThrough(`${balancer.url}/db/app`, () => cluster.crash(first), "breaks");
+});
+
+/** The primary of the database that is made first. */
+function primaryOfFirst(cluster: TestCluster): Promise<number> {
+  return cluster.primaryOf(keyPrefixOf({ number: 1, together: true }) + "k");
+}
+
+/** A program writes while something is killed, and finds all of it. */
+async function writeThrough(
+  url: string,
+  crash: () => Promise<void>,
+  ...args: string[]
+): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: programOf("denokv_writer.ts", urlOf(cluster, named, "app")),
+    args: programOf("denokv_writer.ts", url, ...args),
     env: CLIENT,
     stdin: "piped",
     stdout: "piped",
@@ -74,13 +123,73 @@ Deno.test("Deno KV: a program goes on when the primary of its database is killed
     }
   };
   await until(20);
-  await cluster.crash(primary);
+  await crash();
   await until(written + 50);
   await child.stdin.close();
   while (!(await lines.read()).done);
   const errors = await new Response(child.stderr).text();
   assertEquals((await child.status).code, 0, errors);
-});
+}
+
+/** One address in front of several: a connection goes to the first that takes it. */
+class Balancer implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #open = new Set<Deno.Conn>();
+  readonly #serving: Promise<void>;
+
+  constructor(addresses: readonly Address[]) {
+    this.#serving = this.#serve(addresses);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#listener.addr.port}`;
+  }
+
+  async #serve(addresses: readonly Address[]): Promise<void> {
+    const ends: Promise<void>[] = [];
+    for await (const client of this.#listener) ends.push(this.#join(client, addresses));
+    await Promise.all(ends);
+  }
+
+  async #join(client: Deno.Conn, addresses: readonly Address[]): Promise<void> {
+    const node = await firstOf(addresses);
+    const both = node === undefined ? [client] : [client, node];
+    for (const connection of both) this.#open.add(connection);
+    if (node !== undefined) {
+      await Promise.all([
+        client.readable.pipeTo(node.writable).catch(() => {}),
+        node.readable.pipeTo(client.writable).catch(() => {}),
+      ]);
+    }
+    for (const connection of both) this.#close(connection);
+  }
+
+  #close(connection: Deno.Conn): void {
+    this.#open.delete(connection);
+    try {
+      connection.close();
+    } catch {
+      // Its streams have ended, and it with them.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const connection of [...this.#open]) this.#close(connection);
+    await this.#serving;
+  }
+}
+
+async function firstOf(addresses: readonly Address[]): Promise<Deno.Conn | undefined> {
+  for (const { host: hostname, port } of addresses) {
+    try {
+      return await Deno.connect({ hostname, port });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+    }
+  }
+  return undefined;
+}
 
 Deno.test("kv-client import and export --deno-kv: a file of Deno KV becomes a database, and a file again", async () => {
   await using cluster = await TestCluster.start({ nodes: 1, replicationFactor: 1, minInSync: 1 });

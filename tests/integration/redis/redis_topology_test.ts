@@ -1,12 +1,13 @@
 /**
  * Clients in the cluster mode and in the sentinel mode of Redis, unchanged, against three nodes of which one is killed:
- * ioredis and node-redis from npm, and redis-py if it is installed. They find the nodes, spread their keys over them,
+ * ioredis, iovalkey and node-redis from npm, and redis-py if it is installed. They find the nodes, spread their keys over them,
  * and go on.
  *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
+import { Cluster as ValkeyCluster } from "iovalkey";
 import { createCluster } from "redis";
 import { hasProgram, needing } from "../../support/needs.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
@@ -59,24 +60,27 @@ async function assertSpread(cluster: TestCluster): Promise<void> {
   for (let i = 0; i < 3; i++) assert(await commandsOf(cluster, i) > 20, `node ${i} has its share`);
 }
 
-Deno.test({
-  name: "ioredis in cluster mode: spreads its keys over the nodes, and goes on when one is killed",
-  ...FOREIGN,
-  async fn() {
-    await using cluster = await TestCluster.start({ nodes: 3 });
-    const client = new Cluster([cluster.nodeAddress(0)]);
-    client.on("error", () => {});
-    try {
-      await Promise.all(KEYS.map((key) => client.set(key, "x")));
-      await assertSpread(cluster);
-      assertEquals(client.nodes("master").length, 3);
-      assertEquals(await client.mget("{tag}a", "{tag}b"), [null, null]);
-      await useThroughDeath(client, cluster, 0);
-    } finally {
-      client.disconnect();
-    }
-  },
-});
+for (const [name, AnyCluster] of [["ioredis", Cluster], ["iovalkey", ValkeyCluster]] as const) {
+  Deno.test({
+    name:
+      `${name} in cluster mode: spreads its keys over the nodes, and goes on when one is killed`,
+    ...FOREIGN,
+    async fn() {
+      await using cluster = await TestCluster.start({ nodes: 3 });
+      const client = new AnyCluster([cluster.nodeAddress(0)]);
+      client.on("error", () => {});
+      try {
+        await Promise.all(KEYS.map((key) => client.set(key, "x")));
+        await assertSpread(cluster);
+        assertEquals(client.nodes("master").length, 3);
+        assertEquals(await client.mget("{tag}a", "{tag}b"), [null, null]);
+        await useThroughDeath(client, cluster, 0);
+      } finally {
+        client.disconnect();
+      }
+    },
+  });
+}
 
 Deno.test({
   name:
