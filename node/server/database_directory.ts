@@ -2,8 +2,9 @@
  * Has databases made and dropped for the clients of this node, by whoever keeps the list: the coordinator, or this node
  * if it is a cluster by itself. An order has been carried out when the keeper has told the epoch of the map that shows it,
  * and the node follows that map or a later one: earlier ones, which the node may just be reading, show how things were
- * before the order, perhaps another database of that name. For the same reason no order is refused because of what the
- * node's own map has, or lacks: the keeper is asked first which map is the newest, and the node judges by that one.
+ * before the order, perhaps another database of that name. For the same reason nothing is refused, or chosen to be dropped,
+ * because of what the node's own map has, or lacks: the keeper is asked first which map is the newest, and the node judges
+ * by that one.
  *
  * Invariant: each call is answered once, within DATABASE_WAIT_MS.
  *
@@ -81,7 +82,10 @@ export class DatabaseDirectory {
     if (name === DEFAULT_DATABASE) return done(undefined);
     const found = findDatabase(this.list, name);
     if (found !== undefined) return done(found);
-    this.create({ name, ...(together ? { together } : {}) }, done);
+    const order = { name, ...(together ? { together } : {}) };
+    const refusal = whyNot(() => withDatabase(NO_DATABASES, order));
+    if (refusal !== undefined) done(refusal);
+    else this.#want({ make: order }, done);
   }
 
   /** Makes a database. `done` gets it, or `exists`, `bad_request`, `overloaded`, `unavailable`. */
@@ -89,10 +93,8 @@ export class DatabaseDirectory {
     const { name } = order;
     const refusal = whyNot(() => withDatabase(NO_DATABASES, order));
     if (refusal !== undefined) return done(refusal);
-    const make = () => this.#want({ make: order }, done);
-    if (findDatabase(this.list, name) === undefined) return make();
     this.#look(name, done, (found) => {
-      if (found === undefined) make();
+      if (found === undefined) this.#want({ make: order }, done);
       else done(whyNot(() => withDatabase(this.list, order)));
     });
   }
@@ -102,12 +104,10 @@ export class DatabaseDirectory {
     if (name === DEFAULT_DATABASE) {
       return done(whyNot(() => withoutDatabase(NO_DATABASES, name)));
     }
-    const drop = (found: DatabaseInfo) => this.#want({ drop: found }, done);
-    const found = findDatabase(this.list, name);
-    if (found !== undefined) return drop(found);
     this.#look(name, done, (found) => {
       if (found === undefined) done(noDatabase(name));
-      else drop(found);
+      // The number says which one is meant, so a wish that is repeated does not drop another one of this name.
+      else this.#want({ drop: found }, done);
     });
   }
 

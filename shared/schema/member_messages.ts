@@ -200,7 +200,7 @@ export const MEMBER_MESSAGES = {
     together: optional(flag),
     max_keys: optional(positiveUint),
     max_bytes: optional(positiveUint),
-    drop: optional(positiveUint),
+    drop: optional(uint),
   }),
 
   /**

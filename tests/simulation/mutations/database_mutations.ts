@@ -36,8 +36,8 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     name: "C13: a coordinator that begins has forgotten which names were dropped",
     file: "coordinator/state/cluster_state.ts",
     edits: [["new DroppedNames(stored.dropped)", "new DroppedNames()"]],
-    seedsMax: 40,
-    storm: "names",
+    seedsMax: 1,
+    test: "tests/scenarios/scenarios_test.ts",
   },
   {
     name: "C13: a partition without a primary is one that nobody writes to",
@@ -52,6 +52,16 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     edits: [["return knownEpoch < this.#primariesEpoch ? 0 : knownEpoch;", "return knownEpoch;"]],
     seedsMax: 1,
     test: "tests/unit/coordinator/controller/databases_of_nodes_test.ts",
+  },
+  {
+    name: "databases: what was written between two pages is not among what expires",
+    file: "node/storage/partition_sums.ts",
+    edits: [[
+      "if (pass.counted !== undefined && compareKeys(key, pass.counted) <= 0) pass.expiring += sign;",
+      "void key;\n      void sign;",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/storage/partition_store_test.ts",
   },
   {
     name: "W11: rows of a dropped database stay for ever",
@@ -103,8 +113,20 @@ export const DATABASE_MUTATIONS: readonly Mutation[] = [
     name: "databases: a node's own map decides that a database is there already",
     file: "node/server/database_directory.ts",
     edits: [[
-      "      if (found === undefined) make();\n      else done",
-      "      void found;\n      done",
+      "    this.#look(name, done, (found) => {\n      if (found === undefined) this.#want",
+      "    const here = findDatabase(this.list, name);\n    if (here !== undefined) return done(whyNot(() => withDatabase(this.list, order)));\n" +
+      "    this.#look(name, done, (found) => {\n      if (found === undefined) this.#want",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/server/database_directory_test.ts",
+  },
+  {
+    name: "databases: the one is dropped that the node's own map has",
+    file: "node/server/database_directory.ts",
+    edits: [[
+      "    this.#look(name, done, (found) => {\n      if (found === undefined) done(noDatabase",
+      "    const here = findDatabase(this.list, name);\n    if (here !== undefined) return this.#want({ drop: here }, done);\n" +
+      "    this.#look(name, done, (found) => {\n      if (found === undefined) done(noDatabase",
     ]],
     seedsMax: 1,
     test: "tests/unit/node/server/database_directory_test.ts",
