@@ -124,25 +124,22 @@ export class ExpirySweep {
     );
     if (primary === undefined) return undefined;
     this.#passedAt = primary.partition;
-    primary.store.expiring.beginPass();
+    primary.store.beginExpiryPass();
     return { primary, after: undefined };
   }
 
   #endPass({ primary }: Pass, whole: boolean): void {
     this.#pass = undefined;
-    primary.store.expiring.endPass(whole);
+    primary.store.endExpiryPass(whole);
   }
 
   async #readPage(pass: Pass): Promise<void> {
     const { primary } = pass;
-    const { expiring } = primary.store;
+    const { store } = primary;
     // What a page brings must fit into the index beside what is due already.
-    const rowsMax = Math.min(PASS_PAGE_ROWS, expiring.max >>> 2);
-    expiring.beginPage();
-    const page = await primary.store.scan(pass.after, { rowsMax, bytesMax: PASS_PAGE_BYTES });
-    for (const { key, expiresAtMs } of page.entries) {
-      if (expiresAtMs !== 0) expiring.noteOfPage(key, expiresAtMs);
-    }
+    const rowsMax = Math.min(PASS_PAGE_ROWS, store.expiring.max >>> 2);
+    const options = { rowsMax, bytesMax: PASS_PAGE_BYTES };
+    const page = await store.readExpiryPage(pass.after, options);
     pass.after = page.next;
     this.#retries.ended(PASS, primary.partition);
     if (pass.after === undefined) this.#endPass(pass, true);

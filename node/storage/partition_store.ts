@@ -148,6 +148,30 @@ export class PartitionStore {
     return this.#sums.expiring ?? this.expiring.size;
   }
 
+  /** A pass begins that looks for entries which expire: what they are is known then, and how many. */
+  beginExpiryPass(): void {
+    this.expiring.beginPass();
+    this.#sums.beginExpiringPass();
+  }
+
+  /** The next page of that pass. @throws {KvError} as {@linkcode scan} */
+  async readExpiryPage(after: string | undefined, options: ScanOptions): Promise<ScanPage> {
+    this.expiring.beginPage();
+    this.#sums.beginExpiringPage();
+    const page = await this.scan(after, options);
+    for (const { key, expiresAtMs } of page.entries) {
+      if (expiresAtMs !== 0) this.expiring.noteOfPage(key, expiresAtMs);
+    }
+    this.#sums.countExpiring(page);
+    return page;
+  }
+
+  /** @param whole whether it has reached the end of the partition */
+  endExpiryPass(whole: boolean): void {
+    this.expiring.endPass(whole);
+    this.#sums.endExpiringPass(whole);
+  }
+
   /**
    * The newest entry of a key, on disk or on its way there, tombstones included.
    *

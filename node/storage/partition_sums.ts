@@ -33,6 +33,15 @@ interface Pass {
   journal: { key: string; row: Counted; sign: 1 | -1 }[];
 }
 
+/** A pass that somebody else makes, of which what expires is counted. */
+interface ExpiringPass {
+  /** Keys up to this one have been counted; undefined before the first page, and after the last. */
+  counted: string | undefined;
+  expiring: number;
+  /** Rows that expire and were written or taken away since the latest page was asked for. */
+  journal: { key: string; sign: 1 | -1 }[];
+}
+
 /** The sums of one partition. It writes count and digest into the state that it was given. */
 export class PartitionSums {
   readonly #state: PartitionState;
@@ -42,12 +51,14 @@ export class PartitionSums {
   /** The pass that is running. */
   #pass: Pass | undefined;
   #verifying: Promise<boolean> | undefined;
+  #expiringPass: ExpiringPass | undefined;
 
   constructor(state: PartitionState) {
     this.#state = state;
     this.#tally = Tally.of(state);
     const { count, tombstones = 0 } = state;
-    this.#liveBytes = this.#expiring = count === 0 && tombstones === 0 ? 0 : undefined;
+    this.#liveBytes = count === 0 && tombstones === 0 ? 0 : undefined;
+    this.#expiring = count === 0 ? 0 : undefined;
   }
 
   /** Bytes of the rows in use, without their keys; undefined until they have been read through once. */
@@ -55,7 +66,10 @@ export class PartitionSums {
     return this.#liveBytes;
   }
 
-  /** How many entries expire, those included that have and are not deleted yet; undefined as {@linkcode liveBytes}. */
+  /**
+   * How many entries expire, those included that have and are not deleted yet; undefined until all have been read through
+   * once, here or by who looks for them.
+   */
   get expiring(): number | undefined {
     return this.#expiring;
   }
@@ -67,6 +81,43 @@ export class PartitionSums {
     if (this.#liveBytes !== undefined) this.#liveBytes += sign * row.bytes;
     if (this.#expiring !== undefined && row.expires) this.#expiring += sign;
     this.#pass?.journal.push({ key, row, sign });
+    if (row.expires) this.#expiringPass?.journal.push({ key, sign });
+  }
+
+  /** Somebody begins to read all entries. */
+  beginExpiringPass(): void {
+    this.#expiringPass = { counted: undefined, expiring: 0, journal: [] };
+  }
+
+  /** The next page is asked for in this turn. */
+  beginExpiringPage(): void {
+    const pass = this.#expiringPass;
+    if (pass === undefined) return;
+    // What was written between the pages: of later keys, the next page shows it.
+    for (const { key, sign } of pass.journal) {
+      if (pass.counted !== undefined && compareKeys(key, pass.counted) <= 0) pass.expiring += sign;
+    }
+    pass.journal = [];
+  }
+
+  /** The page has come. */
+  countExpiring({ expiring, next }: Pick<ScanPage, "expiring" | "next">): void {
+    const pass = this.#expiringPass;
+    if (pass === undefined) return;
+    pass.expiring += expiring;
+    pass.counted = next;
+    for (const { key, sign } of pass.journal) {
+      if (next === undefined || compareKeys(key, next) <= 0) pass.expiring += sign;
+    }
+    pass.journal = [];
+  }
+
+  /** @param whole whether all pages have been read */
+  endExpiringPass(whole: boolean): void {
+    const pass = this.#expiringPass;
+    this.#expiringPass = undefined;
+    if (!whole || pass === undefined) return;
+    this.#expiring = pass.journal.reduce((sum, { sign }) => sum + sign, pass.expiring);
   }
 
   /** There are no records any more. */
@@ -74,6 +125,7 @@ export class PartitionSums {
     this.#tally = new Tally();
     this.#tally.copyTo(this.#state);
     this.#liveBytes = this.#expiring = 0;
+    this.#expiringPass = undefined;
   }
 
   /**

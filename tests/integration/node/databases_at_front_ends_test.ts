@@ -146,6 +146,8 @@ Deno.test("databases of Redis: by number, made when they are selected, with MOVE
     assertEquals(await five.mget("k", "z"), ["five", "zero"]);
     assertEquals(await five.multi().incr("n").incr("n").exec(), [[null, 1], [null, 2]]);
     assertMatch(await zero.info("keyspace"), /db5:keys=3/);
+    assertMatch(String(await five.client("INFO")), / db=5 /);
+    assertMatch(String(await zero.client("INFO")), / db=0 /);
     await assertRejects(() => zero.select(16), Error, "out of range");
     await assertRejects(() => zero.swapdb(0, 1), Error, "SWAPDB");
     assertEquals(await zero.set("c", "copied", "EX", 1_000), "OK");
@@ -169,6 +171,36 @@ Deno.test("databases of Redis: by number, made when they are selected, with MOVE
     five.disconnect();
     zero.disconnect();
   }
+});
+
+Deno.test("databases of Redis: INFO tells how many keys expire, also after a restart", async () => {
+  await using cluster = await TestCluster.start({ nodes: 1, replicationFactor: 1, partitions: 4 });
+  const keyspace = async () => {
+    const { host, port } = await cluster.node(0).ready;
+    const redis = new Redis({ host, port });
+    try {
+      return (await redis.info("keyspace")).split("\r\n").filter((line) => line !== "");
+    } finally {
+      redis.disconnect();
+    }
+  };
+  const { host, port } = await cluster.node(0).ready;
+  const [zero, five] = [new Redis({ host, port }), new Redis({ host, port, db: 5 })];
+  await zero.mset("a", "1", "b", "1", "c", "1");
+  await zero.set("d", "1", "EX", 1_000);
+  await five.set("a", "1");
+  for (const key of ["b", "c"]) await five.set(key, "1", "EX", 1_000);
+  zero.disconnect();
+  five.disconnect();
+  const told = ["# Keyspace", "db0:keys=4,expires=1,avg_ttl=0", "db5:keys=3,expires=2,avg_ttl=0"];
+  assertEquals(await keyspace(), told);
+  await cluster.crash(0);
+  await cluster.restart(0);
+  await cluster.whole({ nodes: 1 });
+  await cluster.poll(
+    "INFO tells what it told before",
+    async () => (await keyspace()).join() === told.join() ? true : undefined,
+  );
 });
 
 Deno.test("databases: dropped and made again, flushed, saved and restored, and there after a restart", async () => {

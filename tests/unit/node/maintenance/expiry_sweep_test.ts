@@ -53,8 +53,11 @@ Deno.test("ExpirySweep: a node that starts with expiring keys finds them among l
   }
   cluster.crash("n1");
   await cluster.start("n1");
-  await cluster.run(15_000);
+  await cluster.run(1_000);
+  assertEquals(cluster.node("n1").databaseUsage().defaultExpiring, 300, "INFO tells it");
+  await cluster.run(14_000);
   assertEquals(entriesOn(cluster, "n1"), 2_700);
+  assertEquals(cluster.node("n1").databaseUsage().defaultExpiring, 0);
 });
 
 Deno.test("a count beside expiring keys reads no partition through", async () => {

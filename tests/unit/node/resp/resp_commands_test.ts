@@ -203,6 +203,12 @@ Deno.test("INFO, COMMAND and CLIENT LIST are what tools can read", async () => {
     await peer.ask("CLIENT LIST"),
     /id=1 addr=client:40000 .* cmd=client\|list .* resp=2 /,
   );
+  assertMatch(await peer.ask("CLIENT LIST"), / flags=N db=5 sub=0 psub=0 ssub=0 multi=-1 /);
+  await peer.ask(
+    "SELECT 0\r\nHELLO 3\r\nSUBSCRIBE a b\r\nPSUBSCRIBE p*\r\nCLIENT TRACKING ON BCAST",
+  );
+  assertMatch(await peer.ask("CLIENT INFO"), / flags=PtB db=0 sub=2 psub=1 ssub=0 /);
+  await peer.ask("UNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nCLIENT TRACKING OFF\r\nHELLO 2");
   const count = Number((await peer.ask("COMMAND COUNT")).slice(1));
   assertMatch(
     await peer.ask("COMMAND"),

@@ -397,6 +397,43 @@ Deno.test("PartitionStore.expiringCount is exact once the rows were read through
   finish();
 });
 
+Deno.test("PartitionStore.readExpiryPage counts what expires while writes go on, whatever fits into memory", async () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const random = new SeededRandom(seed);
+    const { queue, store: written, finish } = setUp();
+    const model = new Map<string, boolean>();
+    let seq = 0;
+    const write = (store: PartitionStore) => {
+      const key = `k${randomBelow(random, 60)}`;
+      const what = randomBelow(random, 3);
+      const entry = entryOf(key, ++seq, what === 0 ? undefined : "v");
+      const expires = what === 1;
+      store.apply(expires ? { ...entry, expiresAtMs: 1_000 + randomBelow(random, 50) } : entry);
+      model.set(key, expires);
+    };
+    for (let i = 0; i < 100; i++) write(written);
+    finish();
+    const store = new PartitionStore(queue, PARTITION, { ...written.state }, () => {}, 8);
+    const isWhole = randomBelow(random, 4) > 0;
+    store.beginExpiryPass();
+    let after: string | undefined;
+    do {
+      const options = { rowsMax: 1 + randomBelow(random, 7), bytesMax: 10_000 };
+      const reading = store.readExpiryPage(after, options);
+      for (let i = randomBelow(random, 3); i > 0; i--) write(store);
+      if (randomBelow(random, 2) === 0) finish();
+      after = (await reading).next;
+      for (let i = randomBelow(random, 3); i > 0; i--) write(store);
+    } while (after !== undefined && (isWhole || randomBelow(random, 3) > 0));
+    store.endExpiryPass(after === undefined);
+    if (after !== undefined) continue;
+    for (let i = 0; i < 20; i++) write(store);
+    const expected = [...model.values()].filter((expires) => expires).length;
+    assertEquals(store.expiringCount, expected, `seed ${seed}`);
+    finish();
+  }
+});
+
 Deno.test("PartitionStore.markDamaged lasts until clear", async () => {
   const { clock, storage, store, finish } = setUp();
   store.apply(entryOf("a", 1, "v"));
