@@ -237,6 +237,7 @@ export class CoordinatorSets {
       this.#say(`empties the disk of ${host.name}`);
       world.coverage.hit("fault: coordinator's disk emptied");
       this.#kill(host);
+      world.noteLost(host);
       host.disk.wipe();
     } else {
       if (!this.#isKnownToBeOld(host, copied.disk, set)) return;
@@ -244,6 +245,7 @@ export class CoordinatorSets {
       world.coverage.hit("fault: coordinator's old folder put back");
       this.#copy = undefined;
       this.#kill(host);
+      world.noteLost(host);
       host.disk.putBack(copied.disk);
     }
     this.#start(host);

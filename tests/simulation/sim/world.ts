@@ -177,6 +177,9 @@ export interface CoordinatorHost {
 /** Whom a client asks: the nodes themselves, the coordinator, or one node. */
 export type ClientKind = "library" | "gateway" | "node";
 
+/** Of lost disks of coordinators: what they had is of no use any more when a newer document is chosen. */
+const LOST_DISKS_KEPT = 4;
+
 /** The cluster. */
 export class World {
   readonly scheduler: Scheduler;
@@ -209,6 +212,8 @@ export class World {
   #coordinatorIds = 1;
   #set: CoordinatorSet | undefined;
   #documentText: string | undefined;
+  /** What was on coordinators' disks that were lost, the last few. */
+  #lostRecords: readonly CoordinatorRecord[] = [];
   /** What the disks of several coordinators had when they were read last. */
   #documentTexts: (string | undefined)[] = [];
   #document: ClusterDocument | undefined;
@@ -339,6 +344,14 @@ export class World {
     return this.#document;
   }
 
+  /** The coordinator's disk is about to be lost. */
+  noteLost(host: CoordinatorHost): void {
+    const record = this.recordOf(host);
+    if (record !== undefined) {
+      this.#lostRecords = [...this.#lostRecords, record].slice(-LOST_DISKS_KEPT);
+    }
+  }
+
   /** What is accepted on the disks of a majority of its own set is chosen; it stays so when they go on. */
   #chosenOnDisks(): ClusterDocument | undefined {
     const hosts = this.allCoordinatorHosts;
@@ -349,10 +362,12 @@ export class World {
     if (hosts.length === seen.length && hosts.every(isSame)) return this.#document;
     this.#documentTexts = hosts.map(({ disk }) => disk.documents.get(RECORD_DOCUMENT));
     const records = hosts.flatMap((host) => this.recordOf(host) ?? []);
+    // What a disk had accepted may count, though the disk is lost before the last of the majority has it.
+    const ever = [...records, ...this.#lostRecords];
     for (const { accepted } of records) {
       if (accepted === undefined || compareStamps(accepted.stamp, this.#chosenStamp) <= 0) continue;
       const { stamp, document: { set, body } } = accepted;
-      const folders = records.flatMap(({ folder, accepted }) =>
+      const folders = ever.flatMap(({ folder, accepted }) =>
         accepted !== undefined && compareStamps(accepted.stamp, stamp) === 0 ? [folder] : []
       );
       if (!isQuorum(set, new Set(folders))) continue;
