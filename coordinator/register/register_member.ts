@@ -233,7 +233,9 @@ export class RegisterMember<D> {
     // One that was removed still says which starts it knows: others may need a majority of the old set to begin.
     if (this.#removedBy !== undefined && body.type !== "hello" && !this.#isTakenBack(body)) return;
     // Only a hello may come to whoever is at an address.
-    if (to === undefined ? body.type !== "hello" : to !== this.#folder) return;
+    if (to === undefined ? body.type !== "hello" : to !== this.#folder) {
+      return this.#greetWhoMeansAnother(envelope);
+    }
     if (toRun !== undefined && toRun !== this.run) return;
     const newest = this.#acceptor.accepted;
     if (newest !== undefined) {
@@ -244,6 +246,13 @@ export class RegisterMember<D> {
       }
     }
     this.#dispatch(envelope, now);
+  }
+
+  /** Who speaks to an earlier folder at this address can give a blank one its seat, or knows who can. Rule G12. */
+  #greetWhoMeansAnother({ from, to }: Envelope<D>): void {
+    const isBlank = this.#acceptor.accepted === undefined;
+    if (to === undefined || !isBlank || from.folder === this.#folder) return;
+    this.#send(from.address, undefined, undefined, { type: "hello" });
   }
 
   /** Rule G11. @returns whether the sender's start is the latest of its folder */
@@ -466,7 +475,8 @@ export class RegisterMember<D> {
   #beginAnew(nowMs: number): void {
     const set = this.#acceptor.accepted?.document.set;
     this.#standDown("its folder does not count any more", nowMs, false);
-    if (set !== undefined) this.#peers = membersOf(set).map(({ address }) => address);
+    const known = set === undefined ? [] : membersOf(set).map(({ address }) => address);
+    this.#peers = union(this.#namedPeers, known);
     this.#folder = randomId(this.#random);
     this.#acceptor = new Acceptor(
       blankRecord<D>(this.#id, this.#folder),

@@ -118,6 +118,13 @@ const BUGS: readonly RegisterMutation[] = [
     test: "tests/regression/learner_of_a_lost_document_test.ts",
   },
   {
+    name: "register: a blank folder asks only those whom it knew",
+    file: "register_member.ts",
+    edits: [["const isBlank = this.#acceptor.accepted === undefined;", "const isBlank = false;"]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/register/register_member_test.ts",
+  },
+  {
     name: "register: one that has started asks nobody whom its document does not name",
     file: "register_member.ts",
     edits: [["        else this.#greetUnknown(from);\n", ""]],

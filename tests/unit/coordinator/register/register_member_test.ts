@@ -242,6 +242,39 @@ Deno.test("RegisterMember: an old copy of a folder begins anew, as a stranger (r
   ]);
 });
 
+Deno.test("RegisterMember: one that begins anew asks who speaks to its former folder, though it knew nothing of that one (rule G12)", () => {
+  const c = new Stage();
+  c.tick();
+  c.synced();
+  const known = { folder: C.folder, start: 9, run: "later", writes: 90 };
+  c.hears(A, { type: "old_copy", known });
+  c.synced();
+  c.synced();
+  const toFormer = (from: CoordinatorMember) => ({
+    from: sender(from),
+    to: C.folder,
+    toRun: undefined,
+    body: {
+      type: "confirm",
+      round: 1,
+      generation: generation(5, "d"),
+      chosen: undefined,
+      starts: [],
+    },
+  } as const);
+  const { messages } = c.step({ type: "message", envelope: toFormer(D) });
+  assertEquals(messages.map(({ address, envelope }) => [address, envelope.body.type]), [
+    [D.address, "hello"],
+  ]);
+  // Whoever has its place says nothing to others' mail.
+  const seated = new Stage().started();
+  const quiet = seated.step({
+    type: "message",
+    envelope: { ...toFormer(D), to: "an earlier folder" },
+  });
+  assertEquals(quiet.messages, []);
+});
+
 Deno.test("RegisterMember: tells an old copy that it is one, and does nothing that it asks for (rule G11)", () => {
   const c = new Stage().started();
   c.nowMs = COORDINATOR_PROMISE_BAR_MS + 1;
