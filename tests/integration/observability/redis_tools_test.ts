@@ -1,13 +1,15 @@
 /**
  * Tools for Redis beside a real node: what redis_exporter (1.67) and RedisInsight ask, read as they read it. Where they
- * would leave something out in silence, this fails.
+ * would leave something out in silence, this fails. And redis_exporter itself, as Debian has it (1.45).
  *
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Redis } from "ioredis";
+import { freePort } from "../../../tools/free_port.ts";
 import { NODE } from "../../../tools/programs.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
+import { hasProgram, needing } from "../../support/needs.ts";
 
 type Answer = string | number | null | Answer[];
 
@@ -196,4 +198,76 @@ Deno.test("redis_exporter and RedisInsight find what they ask a node, in the for
   } finally {
     await node.crash();
   }
+});
+
+const EXPORTER = "prometheus-redis-exporter";
+const WAIT_BOUND_MS = 30_000;
+
+/** What it shows when it has asked the node; it takes a moment until it listens. */
+async function exported(port: number): Promise<Map<string, number>> {
+  const endMs = performance.now() + WAIT_BOUND_MS;
+  for (;;) {
+    try {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+      return new Map(lines.map((line) => {
+        const at = line.lastIndexOf(" ");
+        return [line.slice(0, at), Number(line.slice(at + 1))];
+      }));
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+Deno.test({
+  ...needing("redis_exporter itself finds nothing wrong with a node, and shows its databases", {
+    met: hasProgram(EXPORTER, "-version"),
+    otherwise: `no ${EXPORTER} (Debian's package)`,
+  }),
+  fn: async () => {
+    const flags = ["--port=0", "--http-port=off", "--standalone", "--storage=memory"];
+    const node = ServerProcess.start(NODE, flags, { detached: false });
+    let exporter: Deno.ChildProcess | undefined;
+    try {
+      const { host, port } = await node.ready;
+      const redis = new Redis({ host, port, db: 3 });
+      await redis.set("k:1", "10", "EX", 1_000);
+      await redis.set("k:2", "20");
+      redis.disconnect();
+      const listen = freePort();
+      exporter = new Deno.Command(EXPORTER, {
+        args: [
+          `-redis.addr=redis://${host}:${port}`,
+          `-web.listen-address=127.0.0.1:${listen}`,
+          "-check-keys=db3=k:*",
+          "-count-keys=db3=k:*",
+        ],
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      const shown = await exported(listen);
+      const found = (name: string) => shown.get(name);
+      assertEquals(
+        [found("redis_up"), found('redis_exporter_last_scrape_error{err=""}')],
+        [1, 0],
+        [...shown.keys()].filter((name) => name.includes("error")).join(),
+      );
+      assertEquals(
+        [found('redis_db_keys{db="db3"}'), found('redis_db_keys_expiring{db="db3"}')],
+        [2, 1],
+      );
+      assertEquals(found('redis_key_value{db="db3",key="k:1"}'), 10);
+      assertEquals(found('redis_keys_count{db="db3",key="k:*"}'), 2);
+      assertEquals(found('redis_commands_total{cmd="set"}'), 2);
+      assertEquals([found("redis_cluster_state"), found("redis_cluster_slots_ok")], [1, 16_384]);
+      assert((found("redis_memory_used_rss_bytes") ?? 0) > 1e6);
+    } finally {
+      exporter?.kill("SIGKILL");
+      await exporter?.status;
+      await node.crash();
+    }
+  },
 });
