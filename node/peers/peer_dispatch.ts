@@ -8,10 +8,16 @@
 import type { ByteSlab } from "../../shared/base/byte_slab.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import type { NodeId } from "../../shared/cluster/cluster_map.ts";
-import type { DownstreamMessage, Message, UpstreamMessage } from "../../shared/wire/messages.ts";
+import {
+  type DownstreamMessage,
+  goes,
+  type Message,
+  type UpstreamMessage,
+} from "../../shared/wire/messages.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Upstream } from "../replication/replica_ports.ts";
 import type { ReadConfirmations } from "../requests/read_confirmations.ts";
+import { PACKED_FRAME, unpackMessage } from "./packed_line.ts";
 import {
   APPEND_FRAME,
   APPENDED_FRAME,
@@ -87,6 +93,7 @@ export function frameFromPrimary(
   targets: PeerTargets,
 ): void {
   const kind = frame[1];
+  if (kind === PACKED_FRAME) return fromPrimary(unpackDownstream(frame), upstream, targets);
   if (kind !== APPEND_FRAME) throw unknownKind(kind);
   for (const { partition, stream, commitSeq, writes } of decodeAppend(frame, targets.slab)) {
     targets.replica(partition)?.follower.onRows(stream, commitSeq, writes, upstream);
@@ -104,6 +111,12 @@ export function frameFromFollower(
   decodeAppended(frame, (partition, stream, seq) => {
     replica(partition)?.primary?.stream(from)?.onAppended(stream, seq);
   });
+}
+
+function unpackDownstream(frame: Uint8Array): DownstreamMessage {
+  const message = unpackMessage(frame);
+  if (goes(message, "downstream")) return message;
+  throw new KvError("bad_request", `${message.req_type}: not in a packed frame of a primary`);
 }
 
 function unknownKind(kind: number | undefined): KvError {

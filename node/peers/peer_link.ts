@@ -20,6 +20,7 @@ import { agreedFrames, FRAMES_VERSION } from "../../shared/schema/binary_frames.
 import { Connection } from "../../shared/wire/connection.ts";
 import { CONNECT_TIMEOUT_MS, RETRIES_SILENT_MAX } from "../../shared/limits/connections.ts";
 import {
+  PACKED_LINE_CHARACTERS_MIN,
   PEER_FRAME_BYTES,
   PEER_PING_MS,
   PEER_QUEUE_BYTES_MAX,
@@ -36,6 +37,7 @@ import { backoffMs, isLoggedFailure } from "../../shared/scheduling/backoff.ts";
 import { type Address, formatAddress, type Transport } from "../../shared/platform/transport.ts";
 import type { LiveWrites } from "../requests/live_writes.ts";
 import type { EncodedRecord } from "../storage/record.ts";
+import { packLine } from "./packed_line.ts";
 import { encodeAppend, rowFrameBytes } from "./replication_frames.ts";
 
 /** What a link needs. */
@@ -131,7 +133,11 @@ export class PeerLink {
   send(message: object): void {
     if (!this.#up) return;
     this.#flushParts();
-    this.#connection?.send(message);
+    const line = JSON.stringify(message);
+    const isLong = this.#takesFrames && line.length >= PACKED_LINE_CHARACTERS_MIN;
+    const packed = isLong ? packLine(line) : undefined;
+    if (packed === undefined) this.#connection?.sendText(line);
+    else this.#connection?.sendFrame(packed);
     this.#checkQueue();
   }
 

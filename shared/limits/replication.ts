@@ -36,6 +36,8 @@ export const HANDOVER_TIMEOUT_MS = 2_000;
 export const CONFIRM_TIMEOUT_MS = 1_000;
 /** Bytes of live writes in one frame to a peer, approximately. */
 export const PEER_FRAME_BYTES = 1 * MIB;
+/** A longer message to a peer is compressed, if that makes it shorter: pieces of transfers, in the main. */
+export const PACKED_LINE_CHARACTERS_MIN = 4 * KIB;
 /** A link to a peer asks for a sign of life this often, and is closed after this long without one. */
 export const PEER_PING_MS = 1_000;
 export const PEER_SILENCE_MS_MAX = 3_000;

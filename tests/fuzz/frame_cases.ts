@@ -5,6 +5,7 @@
  * @module
  */
 import fc from "fast-check";
+import { packLine } from "../../node/peers/packed_line.ts";
 import {
   encodeAppend,
   encodeAppended,
@@ -62,6 +63,13 @@ const append = fc.array(
 const appended = fc.array(fc.tuple(fc.nat(65_535), fc.nat(9), count, count), { maxLength: 3 })
   .map(encodeAppended);
 
+const packed = fc.record({ seq: count, keys: fc.array(fc.string(), { maxLength: 40 }) })
+  .map(({ seq, keys }) => {
+    const about = { p: 3, term: 1, stream: 1, seq, full: true };
+    const entries = keys.map((key) => [key, seq, 1, 0, 1, 0, "v".repeat(200)]);
+    return packLine(JSON.stringify({ req_type: "resync_chunk", ...about, entries }));
+  }).map((frame) => frame ?? new Uint8Array());
+
 const nonsense = fc.oneof(
   fc.uint8Array({ maxLength: 60 }).map((body) => joined(new Uint8Array([FRAME_MARK]), body)),
   fc.tuple(fc.nat(255), fc.uint8Array({ maxLength: 40 })).map(([kind, body]) =>
@@ -73,6 +81,14 @@ const nonsense = fc.oneof(
 
 /** After {@linkcode FRAMES_HELLO}. */
 export const PEER_FRAMES: fc.Arbitrary<Uint8Array> = fc.array(
-  fc.oneof(append, damaged(append), appended, damaged(appended), nonsense),
+  fc.oneof(
+    append,
+    damaged(append),
+    appended,
+    damaged(appended),
+    packed,
+    damaged(packed),
+    nonsense,
+  ),
   { minLength: 1, maxLength: 5 },
 ).map((all) => joined(...all));

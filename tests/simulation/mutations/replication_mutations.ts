@@ -392,6 +392,13 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/peers/replication_frames_test.ts",
   },
   {
+    name: "a packed frame may become as long as it likes",
+    file: "node/peers/packed_line.ts",
+    edits: [["{ maxOutputLength: length }", "{ maxOutputLength: 2 ** 31 }"]],
+    seedsMax: 1,
+    test: "tests/unit/node/peers/packed_line_test.ts",
+  },
+  {
     name: "writes go in binary frames to a peer that has not said that it takes them",
     file: "node/peers/peer_link.ts",
     edits: [["agreedFrames(message.frames) !== undefined", "true"]],

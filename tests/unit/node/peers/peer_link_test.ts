@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { PACKED_FRAME, unpackMessage } from "../../../../node/peers/packed_line.ts";
 import { PeerLink } from "../../../../node/peers/peer_link.ts";
 import {
   APPENDED_FRAME,
@@ -13,6 +14,7 @@ import { KvError } from "../../../../shared/base/errors.ts";
 import { beginFrame, FRAMES_VERSION } from "../../../../shared/schema/binary_frames.ts";
 import { Connection } from "../../../../shared/wire/connection.ts";
 import {
+  PACKED_LINE_CHARACTERS_MIN,
   PEER_FRAME_BYTES,
   PEER_PING_MS,
   PEER_QUEUE_BYTES_PAUSE,
@@ -547,6 +549,26 @@ Deno.test("PeerLink: with a peer that takes binary frames, live writes go in the
   const [row] = writes.rows;
   const [part] = decodeAppend(frame, new ByteSlab());
   assertEquals(part?.writes[0]?.row, row, "the bytes that the primary stores");
+});
+
+Deno.test("PeerLink: a long message goes packed to a peer that takes binary frames; a short one does not, nor one for others", async () => {
+  const long = chunkOf("a".repeat(PACKED_LINE_CHARACTERS_MIN));
+  for (const frames of [FRAMES_VERSION, undefined]) {
+    const bench = new Bench();
+    bench.peer.frames = frames;
+    const link = await bench.up();
+    link.send(long);
+    link.send(chunkOf("x"));
+    bench.clock.advance(ROUND_TRIP_MS);
+    const isPacked = frames !== undefined;
+    assertEquals(bench.peer.take().length, isPacked ? 1 : 2);
+    assertEquals(
+      bench.peer.received.map((frame) => [frame[1], unpackMessage(frame)]),
+      isPacked ? [[PACKED_FRAME, long]] : [],
+    );
+    link.close();
+    bench.peer.stop();
+  }
 });
 
 Deno.test("PeerLink: takes binary frames of a peer that has said so, and ends the connection if one is wrong", async () => {
