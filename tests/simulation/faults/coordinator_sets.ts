@@ -7,6 +7,7 @@
  */
 import { type Random, randomBelow, randomFraction } from "../../../shared/platform/random.ts";
 import { spread } from "../sim/scheduler.ts";
+import { recordOn } from "../sim/chosen_documents.ts";
 import type { SimDisk } from "../sim/sim_disk.ts";
 import { COORDINATOR_HOST, type CoordinatorHost, type World } from "../sim/world.ts";
 import {
@@ -52,7 +53,7 @@ export class CoordinatorSets {
   constructor(world: World, random: Random) {
     this.#world = world;
     this.#random = random;
-    world.onCoordinatorSet = (set) => this.#onSet(set);
+    world.documents.onSet = (set) => this.#onSet(set);
   }
 
   /** The next thing happens, unless one is under way. */
@@ -199,7 +200,7 @@ export class CoordinatorSets {
         continue;
       }
       if (host.retired || this.#coming.includes(host)) continue;
-      const isNew = this.#world.recordOf(host)?.accepted === undefined;
+      const isNew = recordOn(host.disk)?.accepted === undefined;
       if (this.#calm && host === this.#world.first && isNew) continue;
       const { id } = host;
       if (this.#calm || randomFraction(this.#random) < 0.3) this.#retire(host);
@@ -237,7 +238,7 @@ export class CoordinatorSets {
       this.#say(`empties the disk of ${host.name}`);
       world.coverage.hit("fault: coordinator's disk emptied");
       this.#kill(host);
-      world.noteLost(host);
+      world.documents.noteLost(host.disk);
       host.disk.wipe();
     } else {
       if (!this.#isKnownToBeOld(host, copied.disk, set)) return;
@@ -245,7 +246,7 @@ export class CoordinatorSets {
       world.coverage.hit("fault: coordinator's old folder put back");
       this.#copy = undefined;
       this.#kill(host);
-      world.noteLost(host);
+      world.documents.noteLost(host.disk);
       host.disk.putBack(copied.disk);
     }
     this.#start(host);
@@ -256,7 +257,7 @@ export class CoordinatorSets {
     if (voters.length < 3 || wanted !== undefined) return false;
     return voters.every(({ id, folder }) => {
       const host = this.#world.allCoordinatorHosts.find((one) => one.id === id);
-      if (host === undefined || this.#world.recordOf(host)?.folder !== folder) return false;
+      if (host === undefined || recordOn(host.disk)?.folder !== folder) return false;
       const role = host.coordinator?.coordinators().role;
       return host === lost || role === "active" || role === "standby";
     });
@@ -267,14 +268,14 @@ export class CoordinatorSets {
    * knows of no others that could say so: nodes do (rule C9).
    */
   #isKnownToBeOld(host: CoordinatorHost, disk: SimDisk, { voters }: CoordinatorSet): boolean {
-    const old = this.#world.recordOf({ ...host, disk });
-    const now = this.#world.recordOf(host);
+    const old = recordOn(disk);
+    const now = recordOn(host.disk);
     const known = old?.accepted?.document.set;
     if (old === undefined || known === undefined || old.folder !== now?.folder) return false;
     if (membersOf(known).length < 2) return false;
     return voters.filter(({ id }) => id !== host.id).every(({ id }) => {
       const other = this.#world.allCoordinatorHosts.find((one) => one.id === id);
-      const record = other === undefined ? undefined : this.#world.recordOf(other);
+      const record = other === undefined ? undefined : recordOn(other.disk);
       return record !== undefined && knowsLater(record, old);
     });
   }

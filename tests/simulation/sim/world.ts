@@ -8,18 +8,9 @@
 import { KvClient } from "../../../client/library/kv_client.ts";
 import { Coordinator } from "../../../coordinator/coordinator.ts";
 import type { CoordinatorSecurity } from "../../../coordinator/coordinator_options.ts";
-import { type CoordinatorSet, isQuorum } from "../../../coordinator/register/coordinator_set.ts";
-import { compareStamps, type Stamp } from "../../../coordinator/register/generation.ts";
-import { parseRecord } from "../../../coordinator/register/register_record.ts";
-import {
-  type ClusterDocument,
-  parseClusterDocument,
-} from "../../../coordinator/state/cluster_document.ts";
-import {
-  type CoordinatorRecord,
-  newClusterRecord,
-  readRecord,
-} from "../../../coordinator/state/coordinator_record.ts";
+import type { CoordinatorSet } from "../../../coordinator/register/coordinator_set.ts";
+import { type ClusterDocument } from "../../../coordinator/state/cluster_document.ts";
+import { newClusterRecord, readRecord } from "../../../coordinator/state/coordinator_record.ts";
 import type { StoredCluster } from "../../../coordinator/state/stored_cluster.ts";
 import { MemoryFolder } from "../../../node/storage/memory/memory_folder.ts";
 import type { NodeFolder } from "../../../node/node_folder.ts";
@@ -61,6 +52,7 @@ import type { Storage } from "../../../node/storage/storage.ts";
 import { Coverage } from "../coverage.ts";
 import type { Faults } from "../faults/faults.ts";
 import { OneAddressRouter } from "./one_address_router.ts";
+import { ChosenDocuments, RECORD_DOCUMENT } from "./chosen_documents.ts";
 import {
   between,
   type ClockOptions,
@@ -85,7 +77,6 @@ const HEARTBEAT_PORT = 3769;
 const NODE_PORT = 8081;
 /** In a secured cluster. */
 const PEER_PORT = 18_081;
-const RECORD_DOCUMENT = "register.json";
 
 /** What a cluster is like. */
 export interface ClusterShape {
@@ -177,9 +168,6 @@ export interface CoordinatorHost {
 /** Whom a client asks: the nodes themselves, the coordinator, or one node. */
 export type ClientKind = "library" | "gateway" | "node";
 
-/** Of lost disks of coordinators: what they had is of no use any more when a newer document is chosen. */
-const LOST_DISKS_KEPT = 4;
-
 /** The cluster. */
 export class World {
   readonly scheduler: Scheduler;
@@ -206,18 +194,12 @@ export class World {
   readonly security: SimSecurity | undefined;
   readonly #securityRandom: Random;
   #changesOfUsers = 0;
+  /** What the disks of coordinators have. */
+  readonly documents: ChosenDocuments;
   readonly #sabotage: Sabotage;
   #hostNext = 1;
   #coordinatorRuns = 0;
   #coordinatorIds = 1;
-  #set: CoordinatorSet | undefined;
-  #documentText: string | undefined;
-  /** What was on coordinators' disks that were lost, the last few. */
-  #lostRecords: readonly CoordinatorRecord[] = [];
-  /** What the disks of several coordinators had when they were read last. */
-  #documentTexts: (string | undefined)[] = [];
-  #document: ClusterDocument | undefined;
-  #chosenStamp: Stamp | undefined;
 
   constructor(
     faults: Faults,
@@ -234,6 +216,11 @@ export class World {
     // From a random source of its own: runs that are not secured go on as they did.
     const random = this.#securityRandom = new SeededRandom(0x5ec);
     this.security = shape.secured ? new SimSecurity(random, START_WALL_MS) : undefined;
+    this.documents = new ChosenDocuments(
+      this.areSeveral,
+      this.coverage,
+      () => this.allCoordinatorHosts.map(({ disk }) => disk),
+    );
     this.first = this.#coordinatorHost("c1", COORDINATOR_HOST);
     this.#coordinatorOn = this.coordinatorDisk;
     while (this.standbys.length < (shape.coordinators ?? 1) - 1) this.addCoordinator(undefined);
@@ -318,74 +305,12 @@ export class World {
 
   /** The set of the newest document that a majority's disks have, if there are several coordinators. */
   get coordinatorSet(): CoordinatorSet | undefined {
-    return this.document && this.#set;
+    return this.documents.set;
   }
-
-  /** What the coordinator's disk has. */
-  recordOf({ disk }: CoordinatorHost): CoordinatorRecord | undefined {
-    const text = disk.documents.get(RECORD_DOCUMENT);
-    return text === undefined ? undefined : parseRecord(JSON.parse(text), parseClusterDocument);
-  }
-
-  /** Called when a set is chosen, from inside of whatever looked: who acts on it does so later. */
-  onCoordinatorSet: (set: CoordinatorSet) => void = () => {};
 
   /** The document on the coordinator's disk, or the newest that a majority's disks have; undefined before the first. */
   get document(): ClusterDocument | undefined {
-    if (this.areSeveral) return this.#chosenOnDisks();
-    const text = this.coordinatorDisk.documents.get(RECORD_DOCUMENT);
-    if (text !== this.#documentText) {
-      this.#documentText = text;
-      const record = text === undefined
-        ? undefined
-        : parseRecord(JSON.parse(text), parseClusterDocument);
-      this.#document = record?.accepted?.document.body;
-    }
-    return this.#document;
-  }
-
-  /** The coordinator's disk is about to be lost. */
-  noteLost(host: CoordinatorHost): void {
-    const record = this.recordOf(host);
-    if (record !== undefined) {
-      this.#lostRecords = [...this.#lostRecords, record].slice(-LOST_DISKS_KEPT);
-    }
-  }
-
-  /** What is accepted on the disks of a majority of its own set is chosen; it stays so when they go on. */
-  #chosenOnDisks(): ClusterDocument | undefined {
-    const hosts = this.allCoordinatorHosts;
-    // Looked at after each event: the texts themselves are compared, not copies of them.
-    const seen = this.#documentTexts;
-    const isSame = (host: CoordinatorHost, i: number) =>
-      host.disk.documents.get(RECORD_DOCUMENT) === seen[i];
-    if (hosts.length === seen.length && hosts.every(isSame)) return this.#document;
-    this.#documentTexts = hosts.map(({ disk }) => disk.documents.get(RECORD_DOCUMENT));
-    const records = hosts.flatMap((host) => this.recordOf(host) ?? []);
-    // What a disk had accepted may count, though the disk is lost before the last of the majority has it.
-    const ever = [...records, ...this.#lostRecords];
-    for (const { accepted } of records) {
-      if (accepted === undefined || compareStamps(accepted.stamp, this.#chosenStamp) <= 0) continue;
-      const { stamp, document: { set, body } } = accepted;
-      const folders = ever.flatMap(({ folder, accepted }) =>
-        accepted !== undefined && compareStamps(accepted.stamp, stamp) === 0 ? [folder] : []
-      );
-      if (!isQuorum(set, new Set(folders))) continue;
-      this.#chosenStamp = stamp;
-      this.#document = body;
-      this.#noteSet(set);
-    }
-    return this.#document;
-  }
-
-  #noteSet(set: CoordinatorSet): void {
-    const before = new Set(this.#set?.voters.map(({ folder }) => folder));
-    const isNew = set.voters.filter(({ folder }) => !before.has(folder)).length;
-    const isGone = before.size - (set.voters.length - isNew);
-    if (before.size > 0 && isNew > 0) this.coverage.hit("fault: coordinator added", isNew);
-    if (isGone > 0) this.coverage.hit("fault: coordinator removed", isGone);
-    this.#set = set;
-    this.onCoordinatorSet(set);
+    return this.documents.newest;
   }
 
   get persisted(): StoredCluster | undefined {
