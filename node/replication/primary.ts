@@ -23,7 +23,7 @@ import type {
 } from "../../shared/wire/messages.ts";
 import { errorReply } from "../../shared/operations/operation.ts";
 import { OPERATIONS } from "../../shared/operations/table.ts";
-import { CopySpans } from "./copy_spans.ts";
+import { CopySpans } from "../../shared/tracing/copy_spans.ts";
 import { FollowerSet } from "./follower_set.ts";
 import type { FollowerStream, StreamOwner } from "./follower_stream.ts";
 import { ClientSessionTable } from "../requests/client_session_table.ts";

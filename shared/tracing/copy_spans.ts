@@ -7,9 +7,9 @@
  *
  * @module
  */
-import type { NodeId } from "../../shared/cluster/cluster_map.ts";
-import { TRACED_WRITES_MAX } from "../../shared/limits/requests.ts";
-import type { RequestSpan, RequestTracing } from "../../shared/tracing/request_tracing.ts";
+import type { NodeId } from "../cluster/cluster_map.ts";
+import { TRACED_WRITES_MAX } from "../limits/requests.ts";
+import type { RequestSpan, RequestTracing } from "./request_tracing.ts";
 
 /** A write of which some copies are not on disk yet. */
 interface Open {

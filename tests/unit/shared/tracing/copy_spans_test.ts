@@ -1,6 +1,6 @@
 /** The spans of a traced write's copies: when each ends, and how. */
 import { assertEquals } from "@std/assert";
-import { CopySpans } from "../../../../node/replication/copy_spans.ts";
+import { CopySpans } from "../../../../shared/tracing/copy_spans.ts";
 import { TRACED_WRITES_MAX } from "../../../../shared/limits/requests.ts";
 import { RequestTracing } from "../../../../shared/tracing/request_tracing.ts";
 
