@@ -7,14 +7,13 @@
  *
  * @module
  */
-import type { NodeId } from "../cluster/cluster_map.ts";
 import { TRACED_WRITES_MAX } from "../limits/requests.ts";
 import type { RequestSpan, RequestTracing } from "./request_tracing.ts";
 
 /** A write of which some copies are not on disk yet. */
 interface Open {
   readonly seq: number;
-  readonly copies: Map<NodeId, RequestSpan>;
+  readonly copies: Map<string, RequestSpan>;
 }
 
 /** The spans of one partition, at its primary. */
@@ -28,9 +27,9 @@ export class CopySpans {
   }
 
   /** A write was sent on its way; `seq` is its last. Further ones than are bounded have no spans. */
-  begin(traceparent: string | undefined, seq: number, replicas: readonly NodeId[]): void {
+  begin(traceparent: string | undefined, seq: number, replicas: readonly string[]): void {
     if (this.#open.length >= TRACED_WRITES_MAX) return;
-    const copies = new Map<NodeId, RequestSpan>();
+    const copies = new Map<string, RequestSpan>();
     for (const replica of replicas) {
       const span = this.#tracing.begin("replicate", traceparent, { "kv.replica": replica });
       if (span !== undefined) copies.set(replica, span);
@@ -39,7 +38,7 @@ export class CopySpans {
   }
 
   /** A replica has everything up to `seq` on its disk. */
-  onDisk(replica: NodeId, seq: number): void {
+  onDisk(replica: string, seq: number): void {
     if (this.#open.length === 0) return;
     for (const { copies, seq: last } of this.#open) {
       if (last > seq) break;
@@ -50,7 +49,7 @@ export class CopySpans {
   }
 
   /** Nobody waits for a replica any more. */
-  onLeft(replicas: readonly NodeId[]): void {
+  onLeft(replicas: readonly string[]): void {
     for (const { copies } of this.#open) {
       for (const [replica, span] of copies) {
         if (replicas.includes(replica)) continue;
