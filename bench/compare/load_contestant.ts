@@ -17,6 +17,7 @@ const KIND_NAMES: Readonly<Record<ClientKind, string>> = {
   http: "HTTP",
   "etcd-grpc": "gRPC",
   "etcd-http": "HTTP gateway",
+  nats: "its own client",
 };
 
 const LOAD_CLIENTS = 256;
@@ -29,7 +30,7 @@ export function clientOf(system: System, kind: ClientKind, connections: number):
 
 /** For people. */
 export function describeClient({ kind, connections, endpoints }: ClientSpec): string {
-  const count = kind === "library" ? endpoints.length : connections;
+  const count = kind === "library" || kind === "nats" ? endpoints.length : connections;
   return `${KIND_NAMES[kind]}, ${count} connection${count === 1 ? "" : "s"}`;
 }
 

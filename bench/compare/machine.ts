@@ -29,6 +29,7 @@ export interface Versions {
   readonly redis: string | undefined;
   readonly redisBenchmark: string | undefined;
   readonly etcd: string | undefined;
+  readonly nats: string | undefined;
 }
 
 const SYNCS_MAX = 500;
@@ -86,5 +87,6 @@ export async function lookAtVersions(): Promise<Versions> {
     redisBenchmark: /redis-benchmark (\S+)/
       .exec(await outputOf("redis-benchmark", ["--version"]) ?? "")?.[1],
     etcd: /etcd Version: (\S+)/.exec(await outputOf("etcd", ["--version"]) ?? "")?.[1],
+    nats: /v(\S+)/.exec(await outputOf("nats-server", ["--version"]) ?? "")?.[1],
   };
 }

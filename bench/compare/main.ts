@@ -205,7 +205,7 @@ async function writeReport(document: ReportDocument, settings: CompareSettings):
   console.log(`\nwritten to ${json}`);
   const { machine, versions } = document;
   const subtitle = `${document.date.slice(0, 10)}, ${machine.cores} × ${machine.cpu}, ` +
-    `Redis ${versions.redis ?? "–"}, etcd ${versions.etcd ?? "–"}`;
+    `Redis ${versions.redis ?? "–"}, etcd ${versions.etcd ?? "–"}, NATS ${versions.nats ?? "–"}`;
   const chart = ratioChart(document.rows, subtitle);
   if (chart === undefined) return;
   const svg = settings.svg ?? json.replace(/(\.json)?$/, ".svg");

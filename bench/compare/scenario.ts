@@ -55,4 +55,5 @@ export const HOW_TO_GET = {
   redis: "redis-server is not installed; get it with: apt-get install redis-server",
   redisBenchmark: "redis-benchmark is not installed; get it with: apt-get install redis-tools",
   etcd: "etcd is not installed; get it with: apt-get install etcd-server",
+  nats: "nats-server is not installed; get it with: apt-get install nats-server",
 } as const;

@@ -7,6 +7,7 @@ import { FOOTPRINT } from "./scenarios/footprint.ts";
 import { LATENCY } from "./scenarios/latency.ts";
 import { MAP_GROWTH } from "./scenarios/map_growth.ts";
 import { SCALE } from "./scenarios/scale.ts";
+import { NATS } from "./scenarios/nats.ts";
 import { DURABLE, MEMORY } from "./scenarios/single_node.ts";
 import { WRITE_COST } from "./scenarios/write_cost.ts";
 
@@ -23,4 +24,5 @@ export const SCENARIOS: readonly Scenario[] = [
   FAILOVER,
   SCALE,
   MAP_GROWTH,
+  NATS,
 ];

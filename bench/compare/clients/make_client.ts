@@ -2,6 +2,7 @@
 import { etcdGrpcClient } from "./etcd_grpc_client.ts";
 import { etcdHttpClient, httpClient } from "./http_clients.ts";
 import { libraryClient } from "./library_client.ts";
+import { natsClient } from "./nats_client.ts";
 import { respClient } from "./resp_client.ts";
 import type { ClientSpec, StoreClient } from "./store_client.ts";
 import { wireClient } from "./wire_client.ts";
@@ -21,5 +22,7 @@ export function makeClient(spec: ClientSpec, values: readonly string[]): Promise
       return etcdGrpcClient(spec, values);
     case "etcd-http":
       return etcdHttpClient(spec, values);
+    case "nats":
+      return natsClient(spec, values);
   }
 }

@@ -27,7 +27,15 @@ export interface Endpoint {
 }
 
 /** The kinds of clients. */
-export const CLIENT_KINDS = ["library", "wire", "resp", "http", "etcd-grpc", "etcd-http"] as const;
+export const CLIENT_KINDS = [
+  "library",
+  "wire",
+  "resp",
+  "http",
+  "etcd-grpc",
+  "etcd-http",
+  "nats",
+] as const;
 export type ClientKind = (typeof CLIENT_KINDS)[number];
 
 /** How to make one. */
