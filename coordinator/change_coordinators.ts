@@ -57,7 +57,12 @@ export function votersAfter(
     );
   }
   if (kept.length + added.length === 0) {
-    throw new KvError("bad_request", "coordinators remove: one coordinator has to stay");
+    const leaving = now.filter((one) => !isWanted(one)).map(({ id }) => id);
+    const way = leaving.length === 0
+      ? ""
+      : `; add those that are leaving (${leaving.join(" ")}) to ` +
+        "call the change off";
+    throw new KvError("bad_request", `coordinators remove: one coordinator has to stay${way}`);
   }
   return [...kept, ...added];
 }

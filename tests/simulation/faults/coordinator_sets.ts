@@ -98,7 +98,14 @@ export class CoordinatorSets {
   #callOff(set: CoordinatorSet): void {
     const hosts = this.#world.allCoordinatorHosts;
     const gone = learnersOf(set).filter(({ id }) => !hosts.some((host) => host.id === id));
-    if (gone.length > 0) this.#order({ remove: gone.map(({ id }) => id) }, () => {});
+    if (gone.length === 0) return;
+    const isGone = ({ id }: { id: string }) => gone.some((one) => one.id === id);
+    // If nobody else is to be there, those that are leaving stay.
+    const add = set.wanted?.every(isGone) === true ? set.voters.map(({ id }) => id) : [];
+    this.#order({
+      ...(add.length === 0 ? {} : { add }),
+      remove: gone.map(({ id }) => id),
+    }, () => {});
   }
 
   /** Clients and operators ask at the first host. */

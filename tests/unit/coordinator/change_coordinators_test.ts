@@ -30,6 +30,13 @@ Deno.test("votersAfter: an order comes on top of the change that is under way, o
   const leaving = { ...SET, wanted: [member("c1")] };
   const kept = votersAfter(leaving, [], { add: ["c2"], remove: [] });
   assertEquals(kept.map(({ id }) => id), ["c1", "c2"]);
+  // All are to be replaced, and none of the new ones comes.
+  const replaced = { ...SET, wanted: [member("c3")] };
+  const remove = ["c3"];
+  const error = assertThrows(() => votersAfter(replaced, [], { add: undefined, remove }), KvError);
+  assertStringIncludes(error.message, "add those that are leaving (c1 c2)");
+  const back = votersAfter(replaced, [], { add: ["c1", "c2"], remove });
+  assertEquals(back.map(({ id }) => id), ["c1", "c2"]);
 });
 
 Deno.test("votersAfter: what cannot be is refused, with who there is", () => {
