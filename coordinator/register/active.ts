@@ -59,7 +59,7 @@ interface Waiting<D> {
 interface Follower {
   at: Stamp | undefined;
   askedMs: number;
-  /** When it has answered last. */
+  /** When it has answered last, since an operator has ordered the last change. */
   heardMs: number;
   whole: boolean;
 }
@@ -136,7 +136,10 @@ export class Active<D> {
     const chosen = this.#chosen;
     if (chosen === undefined || !this.#isHeld || this.#isProposing) return false;
     const { set, body } = chosen.document;
-    this.#proposeNext({ set: change(set), body }, undefined, now);
+    const next = change(set);
+    // Who has answered before may be gone by now: only those that answer from here on are there. Rule G10.
+    for (const follower of this.#followers.values()) follower.heardMs = -Infinity;
+    this.#proposeNext({ set: next, body }, undefined, now);
     return true;
   }
 

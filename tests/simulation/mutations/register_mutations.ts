@@ -108,6 +108,16 @@ const BUGS: readonly RegisterMutation[] = [
     test: "tests/regression/voter_behind_a_change_test.ts",
   },
   {
+    name: "register: who has answered before a removal counts as one that is there",
+    file: "active.ts",
+    edits: [[
+      "    for (const follower of this.#followers.values()) follower.heardMs = -Infinity;\n",
+      "",
+    ]],
+    seedsMax: 1,
+    test: "tests/regression/removal_just_after_a_loss_test.ts",
+  },
+  {
     name: "register: a learner of a document that was never chosen waits for ever",
     file: "register_member.ts",
     edits: [[
