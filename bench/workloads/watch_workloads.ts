@@ -46,8 +46,10 @@ export async function measureWatch(
   const [first] = contestants;
   const node = first?.servers.nodes[0];
   if (first === undefined || node === undefined) throw new Error("no node");
+  const many = effort.quick ? MANY / 10 : MANY;
   await measureCrowd(group, node, first.servers, effort, report);
-  await measureMany(group, node, first.servers, effort.quick ? MANY / 10 : MANY, report);
+  await measureMany(group, node, first.servers, many, report);
+  await measureBesideMany(group, node, many, effort, report);
 }
 
 async function measureDelay(
@@ -169,6 +171,21 @@ async function measureMany(
       serverCpuUsPerRequest: idle,
     });
   }
+}
+
+/** As {@linkcode measureDelay}, while many others watch a key each that nobody writes. */
+async function measureBesideMany(
+  group: string,
+  node: Address,
+  count: number,
+  effort: Effort,
+  report: Report,
+): Promise<void> {
+  const watchers = await watchMany(node, count, (i) => ({ keys: [`many:${i}`] }), () => {});
+  await using kv = await connect({ coordinator: `${node.host}:${node.port}` });
+  const name = `put to event, ${EVENTS_PER_SECOND}/s, one node, beside ${count} watchers of a key`;
+  await measureDelay(group, name, kv, effort, report);
+  for (const watcher of watchers) watcher.close();
 }
 
 /** Connections with watches over the JSON wire, all of them level. */

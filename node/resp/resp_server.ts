@@ -124,7 +124,11 @@ export class RespServer implements SessionServer {
     this.pubSub = new AllNodes(deps.node);
     this.#changes = new Changes(deps.clock, deps.database);
     this.tracking = new Tracking(this.#changes);
-    this.keyEvents = new KeyEvents(this.#changes, this.pubSub.local);
+    this.keyEvents = new KeyEvents(
+      this.#changes,
+      this.pubSub.local,
+      () => deps.database.map()?.databases,
+    );
     this.scripts = new ScriptRunner(deps.clock, deps.log, deps.startScriptThread);
     this.pause = new ClientPause(deps.clock, () => {
       for (const session of this.sessions.values()) session.goOn();

@@ -41,7 +41,7 @@ import {
   type WatchPosition,
 } from "../watch/watch_position.ts";
 import { checkSelection, partitionsOf } from "../watch/watch_selection.ts";
-import { decodeToken, encodeToken, type WatchPositions } from "../watch/watch_token.ts";
+import { decodeToken, encodeToken, tokenScope, type WatchPositions } from "../watch/watch_token.ts";
 import { CALLER } from "../wire/caller.ts";
 import type { Message, Reply } from "../wire/messages.ts";
 import { ON_BEHALF, userOf } from "../wire/on_behalf.ts";
@@ -90,7 +90,7 @@ export class ClusterWatch implements Watch {
   readonly #request: WatchRequest;
   /** Undefined until there is a map. */
   #places: Map<number, Place> | undefined;
-  #clusterId = "";
+  #scope = "";
   #partitionCount = 0;
   #answers: Answer[] = [];
   #notices: NoticeType[] = [];
@@ -160,9 +160,9 @@ export class ClusterWatch implements Watch {
   #begin(map: ClusterMap): void {
     const { token, snapshot } = this.#request;
     const { clusterId, partitionCount } = map.settings;
-    this.#clusterId = clusterId;
+    this.#scope = tokenScope(clusterId, this.#request);
     this.#partitionCount = partitionCount;
-    const told = token === undefined ? undefined : decodeToken(token, clusterId, partitionCount);
+    const told = token === undefined ? undefined : decodeToken(token, this.#scope, partitionCount);
     const places = this.#places = new Map<number, Place>();
     for (const partition of partitionsOf(this.#request, partitionCount)) {
       const position = token === undefined
@@ -170,7 +170,7 @@ export class ClusterWatch implements Watch {
         : told?.get(partition);
       places.set(partition, newPlace(position));
     }
-    // Rule V8. The token is another cluster's, or of a watch of other keys; or not everything that was there had been told,
+    // Rule V8. The token is another cluster's or database's, or of a watch of other keys; or not everything that was there had been told,
     // and of what had been, some may be deleted by now.
     const isUnfinished = (partition: number) => {
       const position = told?.get(partition);
@@ -395,7 +395,7 @@ export class ClusterWatch implements Watch {
     const isNews = this.#notices.length > 0 || this.#answers.length > 0 ||
       (this.#levelTold ? silentMs >= WATCH_WAIT_MS : this.#isLevel());
     if (!isNews) return [];
-    const batch = new Batch(this.#clusterId, this.#partitionCount, this.#positions());
+    const batch = new Batch(this.#scope, this.#partitionCount, this.#positions());
     for (const type of this.#notices.splice(0)) batch.add(type);
     for (const answer of this.#answers.splice(0)) this.#takeAnswer(answer, batch);
     if (!this.#levelTold && this.#isLevel()) {
@@ -451,7 +451,7 @@ export class ClusterWatch implements Watch {
 /** The events that the caller is given at once, each with the token of the place right behind it. */
 class Batch {
   readonly events: WatchedEvent[] = [];
-  readonly #clusterId: string;
+  readonly #scope: string;
   readonly #partitionCount: number;
   /** Where the watch stood before, and where it stands behind the first `#applied` of the steps. */
   readonly #before: WatchPositions;
@@ -460,8 +460,8 @@ class Batch {
   #applied = 0;
   readonly #steps: (readonly [partition: number, position: WatchPosition])[] = [];
 
-  constructor(clusterId: string, partitionCount: number, before: WatchPositions) {
-    this.#clusterId = clusterId;
+  constructor(scope: string, partitionCount: number, before: WatchPositions) {
+    this.#scope = scope;
     this.#partitionCount = partitionCount;
     this.#before = before;
   }
@@ -496,7 +496,7 @@ class Batch {
       const step = this.#steps[this.#applied];
       if (step !== undefined) positions.set(step[0], step[1]);
     }
-    return encodeToken(this.#clusterId, this.#partitionCount, positions);
+    return encodeToken(this.#scope, this.#partitionCount, positions);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * A token says where a watch stands, to whoever goes on later, with another process: the place in each partition. It
- * names the cluster, and is no secret: it gives no rights.
+ * names the cluster and the database, and is no secret: it gives no rights.
  *
- *     version (1 byte, 1), CRC32C of the cluster's id (4 bytes), log2 of the number of partitions (1 byte), then for
+ *     version (1 byte, 1), CRC32C of the scope (4 bytes), log2 of the number of partitions (1 byte), then for
  *     each partition, as varints: the difference to the partition before, minus one; seq * 8 + kind; the lineage if
  *     bit 4 of the kind is set; `upto` if the kind says so. The last 4 bytes are the CRC32C of all before.
  *     Kinds: 0 told up to seq; 1 with `upto`; 2 to be told everything; 3 from now on.
@@ -16,7 +16,9 @@ import { crc32c } from "../base/crc32c.ts";
 import { KvError } from "../base/errors.ts";
 import { PARTITIONS_MAX } from "../limits/cluster.ts";
 import { WATCH_TOKEN_CHARACTERS_MAX } from "../limits/scans.ts";
+import { databaseNumberOf } from "../cluster/databases.ts";
 import { BEGINNING, type WatchPosition } from "./watch_position.ts";
+import type { WatchSelection } from "./watch_selection.ts";
 
 const VERSION = 1;
 const HEADER_BYTES = 6;
@@ -34,9 +36,21 @@ const encoder = new TextEncoder();
 /** Where a watch stands: by partition, in ascending order; undefined for "from now on". */
 export type WatchPositions = ReadonlyMap<number, WatchPosition | undefined>;
 
+/**
+ * What a token counts for: the cluster, and, if it is not `default`, the database. One of the same name that is made later
+ * is another one: of what the first one had, nothing is told there.
+ */
+export function tokenScope(
+  clusterId: string,
+  { keys = [], prefixes = [] }: WatchSelection,
+): string {
+  const number = databaseNumberOf(`${keys[0] ?? prefixes[0] ?? ""}k`) ?? 0;
+  return number === 0 ? clusterId : `${clusterId}/${number}`;
+}
+
 /** A token for these places. */
 export function encodeToken(
-  clusterId: string,
+  scope: string,
   partitionCount: number,
   positions: WatchPositions,
 ): string {
@@ -44,7 +58,7 @@ export function encodeToken(
     HEADER_BYTES + positions.size * PARTITION_BYTES_MAX + CRC_BYTES,
   );
   bytes[0] = VERSION;
-  bytes.writeUInt32BE(crc32c(encoder.encode(clusterId)), 1);
+  bytes.writeUInt32BE(crc32c(encoder.encode(scope)), 1);
   bytes[5] = Math.log2(partitionCount);
   let at = HEADER_BYTES;
   const put = (value: number) => {
@@ -75,12 +89,12 @@ export function encodeToken(
 /**
  * The places of a token.
  *
- * @returns undefined if it is another cluster's: what it says means nothing here
+ * @returns undefined if it is another cluster's or database's: what it says means nothing here
  * @throws {KvError} `bad_request` if it is none
  */
 export function decodeToken(
   token: string,
-  clusterId: string,
+  scope: string,
   partitionCount: number,
 ): Map<number, WatchPosition | undefined> | undefined {
   if (token.length > WATCH_TOKEN_CHARACTERS_MAX || !/^[A-Za-z0-9_-]+$/.test(token)) throw noToken();
@@ -88,7 +102,7 @@ export function decodeToken(
   const end = bytes.length - CRC_BYTES;
   if (end < HEADER_BYTES || bytes[0] !== VERSION) throw noToken();
   if (bytes.readUInt32BE(end) !== crc32c(bytes.subarray(0, end))) throw noToken();
-  const isOurs = bytes.readUInt32BE(1) === crc32c(encoder.encode(clusterId)) &&
+  const isOurs = bytes.readUInt32BE(1) === crc32c(encoder.encode(scope)) &&
     bytes[5] === Math.log2(partitionCount);
   if (!isOurs) return undefined;
   let at = HEADER_BYTES;

@@ -1,6 +1,6 @@
 /**
  * What changes in the whole cluster, for those of this node's Redis clients that want to know which keys: one watch of
- * all keys, without values, for all of them, while there is one of them.
+ * all keys of all databases, without values, for all of them, while there is one of them.
  *
  * Invariants: who has been told that it is listening is told of every change that is committed from then on, or of
  * `onLost`; the watch ends with the last listener.
@@ -9,6 +9,7 @@
  */
 import type { Watch } from "../../../shared/database/database.ts";
 import type { Database } from "../../../shared/database/database.ts";
+import { NAMED_FROM } from "../../../shared/cluster/databases.ts";
 import { CHANGES_RETRY_MS } from "../../../shared/limits/resp.ts";
 import type { Clock, Timer } from "../../../shared/platform/clock.ts";
 import type { ChangeType } from "../../../shared/watch/watch_event.ts";
@@ -16,7 +17,8 @@ import { failureOf } from "../../../shared/base/errors.ts";
 
 /** Who wants to know. */
 export interface ChangeListener {
-  onChange(key: string, type: ChangeType): void;
+  /** @param stored with what stands before the keys of its database */
+  onChange(stored: string, type: ChangeType): void;
   /** Some changes may never be told. */
   onLost(): void;
 }
@@ -64,7 +66,8 @@ export class Changes {
   #begin(): void {
     this.#retry = undefined;
     try {
-      this.#watch = this.#database.watch({ prefixes: [""], bare: true });
+      // A prefix of "" is of `default` alone.
+      this.#watch = this.#database.watch({ prefixes: ["", NAMED_FROM], bare: true });
     } catch (error) {
       failureOf(error);
       this.#lost();

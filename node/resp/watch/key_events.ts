@@ -1,6 +1,6 @@
 /**
- * Keyspace notifications: messages on the channels `__keyspace@0__:KEY` and `__keyevent@0__:EVENT` for what changes in
- * the whole cluster, to subscribers of this node, as far as `notify-keyspace-events` wants them. Best effort, as in
+ * Keyspace notifications: messages on the channels `__keyspace@N__:KEY` and `__keyevent@N__:EVENT` for what changes in
+ * the whole cluster, in databases that have a number, to subscribers of this node, as far as `notify-keyspace-events` wants them. Best effort, as in
  * Redis: who is not connected is not told.
  *
  * What has changed is known, and not by which command: a value that was written is `set`, whatever wrote it; a key that
@@ -10,7 +10,14 @@
  */
 import type { ChangeType } from "../../../shared/watch/watch_event.ts";
 import { CommandError, type CommandSubscriptions } from "../command/command.ts";
-import { KEYEVENT, KEYSPACE } from "../command/key_channels.ts";
+import { keyeventChannel, keyspaceChannel } from "../command/key_channels.ts";
+import { indexOfDatabase } from "../command/database_index.ts";
+import {
+  type DatabaseList,
+  databaseNumberOf,
+  databaseOfNumber,
+  userKeyOf,
+} from "../../../shared/cluster/databases.ts";
 import type { ChangeListener, Changes } from "./changes.ts";
 
 /** All letters that Redis knows, in the order in which CONFIG GET shows them; `A` stands for those of `ALL`. */
@@ -35,11 +42,17 @@ const encoder = new TextEncoder();
 export class KeyEvents implements ChangeListener {
   readonly #changes: Changes;
   readonly #subscriptions: CommandSubscriptions;
+  readonly #databases: () => DatabaseList | undefined;
   #flags = "";
 
-  constructor(changes: Changes, subscriptions: CommandSubscriptions) {
+  constructor(
+    changes: Changes,
+    subscriptions: CommandSubscriptions,
+    databases: () => DatabaseList | undefined,
+  ) {
     this.#changes = changes;
     this.#subscriptions = subscriptions;
+    this.#databases = databases;
   }
 
   /** What is wanted, as CONFIG GET shows it. */
@@ -61,15 +74,27 @@ export class KeyEvents implements ChangeListener {
     else this.#changes.remove(this);
   }
 
-  onChange(key: string, type: ChangeType): void {
+  onChange(stored: string, type: ChangeType): void {
     const { name, letter } = EVENTS[type];
-    if (!this.#flags.includes(letter)) return;
+    const index = this.#indexOf(stored);
+    if (index === undefined || !this.#flags.includes(letter)) return;
+    const key = userKeyOf(stored);
     if (this.#flags.includes("K")) {
-      this.#subscriptions.deliver("channel", KEYSPACE + key, encoder.encode(name));
+      const channel = keyspaceChannel(index, key);
+      this.#subscriptions.deliver("channel", channel, encoder.encode(name));
     }
     if (this.#flags.includes("E")) {
-      this.#subscriptions.deliver("channel", KEYEVENT + name, encoder.encode(key));
+      const channel = keyeventChannel(index, name);
+      this.#subscriptions.deliver("channel", channel, encoder.encode(key));
     }
+  }
+
+  /** The number of a key's database; undefined if it has none, or was dropped. */
+  #indexOf(stored: string): number | undefined {
+    const number = databaseNumberOf(stored);
+    if (number === undefined || number === 0) return number;
+    const database = databaseOfNumber(this.#databases(), number);
+    return database === undefined ? undefined : indexOfDatabase(database.name);
   }
 
   onLost(): void {

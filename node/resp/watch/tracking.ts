@@ -24,6 +24,7 @@ import type {
   Write,
 } from "../command/command.ts";
 import { keyOf } from "../command/arguments.ts";
+import { userKeyOf } from "../../../shared/cluster/databases.ts";
 import { matcherOf, type WatchMatcher } from "../../../shared/watch/watch_selection.ts";
 import type { ChangeListener, Changes } from "./changes.ts";
 
@@ -37,7 +38,7 @@ interface Tracker {
   caching: boolean | undefined;
   /** Its keys, to be noted when EXEC begins. */
   queued: string[];
-  /** Keys that are noted for it. */
+  /** Keys that are noted for it, with what stands before the keys of their database, as everywhere here. */
   readonly keys: Set<string>;
 }
 
@@ -100,16 +101,19 @@ export class Tracking implements CommandTracking, ChangeListener {
     // It counts for the next command, or for all of the next transaction.
     if (!isQueued && name !== "multi" || name === "exec") tracker.caching = undefined;
     if (options.broadcast || !(caching ?? options.default) || !flags.includes("readonly")) return;
-    for (const key of keysOf(spec, args)) {
+    const { prefix } = session.database;
+    for (const key of keysOf(spec, args).map((named) => prefix + named)) {
       if (isQueued) tracker.queued.push(key);
       else this.#note(tracker, key);
     }
   }
 
-  onChange(key: string): void {
-    this.#invalidate(key);
+  /** Who is told of prefixes is told of all databases, as in Redis, whichever is used. */
+  onChange(stored: string): void {
+    this.#invalidate(stored);
+    const key = userKeyOf(stored);
     for (const tracker of this.#broadcasts) {
-      if (tracker.matches(key)) this.#tell(tracker, key);
+      if (tracker.matches(key)) this.#tell(tracker, stored);
     }
   }
 
@@ -161,8 +165,9 @@ export class Tracking implements CommandTracking, ChangeListener {
   }
 
   /** Each key has a push of its own: a later one must not go out before the replies of commands that began meanwhile. */
-  #tell({ session }: Tracker, key: string): void {
-    if (!session.login.mayUse("read", key)) return;
+  #tell({ session }: Tracker, stored: string): void {
+    if (!session.login.mayUse("read", stored)) return;
+    const key = userKeyOf(stored);
     session.pushInTurn((out) => {
       out.push(2);
       out.bulkText("invalidate");

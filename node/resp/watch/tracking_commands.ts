@@ -62,8 +62,10 @@ function track(args: Arguments, { session, server, out }: Call, done: () => void
     throw new CommandError("ERR CLIENT TRACKING needs RESP3: say HELLO 3 first");
   }
   const options = optionsOf(args);
+  // Each key is judged again when it is told, by its own database.
+  const { login, database } = session;
   const mayHear = !options.broadcast ||
-    options.prefixes.every((prefix) => session.login.mayUseRange("read", prefix));
+    options.prefixes.every((prefix) => login.mayUseRange("read", database.prefix + prefix));
   if (!mayHear) {
     throw new CommandError("NOPERM No permissions to read all keys of these prefixes");
   }

@@ -1,5 +1,5 @@
 /** Logins and rights at the Redis front end: what is refused must not have reached the database. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { CommandSpec } from "../../../../node/resp/command/command.ts";
 import { dumpString } from "../../../../node/resp/rdb/rdb_string.ts";
 import { COMMAND_TABLE } from "../../../../node/resp/tables/command_table.ts";
@@ -303,6 +303,38 @@ Deno.test("RESP: FLUSHALL empties the databases that the user may empty, and is 
   assertEquals(ordered.length, 2, "the audit log has both, and no refusal of the others");
   assertEquals(await root.ask("FLUSHALL"), "+OK\r\n");
   assertEquals(await sizes(), "0 0 0 0");
+});
+
+Deno.test("RESP: what is told of changes is judged by the database that it is of", async () => {
+  const { world, bench } = await open();
+  const grants = [{ database: "5", prefix: "app:", right: "read" }] as const;
+  world.change((document) => setRole(document, { name: "hearer", grants }));
+  world.change((document) =>
+    addUser(document, { name: "carl", passwordHash: HASH, roles: ["hearer"] })
+  );
+  world.access.databases = () => bench.database.map().databases;
+  const root = await loggedIn(bench, ROOT);
+  await root.ask("CONFIG SET notify-keyspace-events KEA");
+  await root.ask("SELECT 5");
+  const carl = bench.connect();
+  await carl.askAndWait(["HELLO", "3", "AUTH", "carl", "correct horse"]);
+  for (const channel of ["__keyspace@0__:app:a", "__keyevent@5__:set", "__keyspace@5__:b"]) {
+    assertMatch(await carl.ask(["SUBSCRIBE", channel]), /^-NOPERM/, channel);
+  }
+  assertMatch(await carl.ask(["PSUBSCRIBE", "__keyspace@5__:*"]), /^-NOPERM/);
+  assertMatch(await carl.ask("CLIENT TRACKING ON BCAST PREFIX app:"), /^-NOPERM/);
+  await carl.ask("SELECT 5");
+  assertEquals(await carl.ask("CLIENT TRACKING ON BCAST PREFIX app:"), "+OK\r\n");
+  assertMatch(await carl.ask(["SUBSCRIBE", "__keyspace@5__:app:a"]), /^>3/);
+  const told = async () => {
+    await bench.clock.run();
+    return carl.received;
+  };
+  await root.ask("SET app:a 1");
+  assertMatch(await told(), /__keyspace@5__:app:a\r\n\$3\r\nset\r\n>2\r\n\$10\r\ninvalidate\r\n/);
+  await root.ask("SELECT 0");
+  await root.ask("SET app:a 1");
+  assertEquals(await told(), "", "he may not read what is in another database");
 });
 
 Deno.test("RESP: COPY into another database needs the right to write there", async () => {

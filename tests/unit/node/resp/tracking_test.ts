@@ -206,3 +206,47 @@ Deno.test("keyspace notifications: what changes anywhere, as the flags say", asy
   await peer.ask(["CONFIG", "SET", "notify-keyspace-events", ""]);
   assertEquals(bench.database.watches.size, 0);
 });
+
+Deno.test("CLIENT TRACKING: of the database in which a key was read; BCAST tells of all of them", async () => {
+  const bench = new RespBench();
+  const writer = bench.connect();
+  const peer = await tracking(bench);
+  const wide = await tracking(bench, "BCAST", "PREFIX", "a");
+  await writer.ask("SELECT 5");
+  await writer.ask("SET a 1");
+  await peer.ask("SELECT 5");
+  assertEquals(await peer.ask("GET a"), "$1\r\n1\r\n");
+  await received(bench, wide);
+  wide.written.length = 0;
+  await writer.ask("SELECT 0");
+  await writer.ask("SET a 2");
+  assertEquals(await received(bench, peer), "", "it is another key");
+  await writer.ask("SELECT 5");
+  await writer.ask("SET a 3");
+  await writer.ask("SET b 3");
+  assertEquals(await received(bench, peer), invalidated("a"));
+  assertEquals(await peer.ask("MULTI\r\nGET b\r\nEXEC"), "+OK\r\n+QUEUED\r\n*1\r\n$1\r\n3\r\n");
+  await writer.ask("DEL b");
+  assertEquals(await received(bench, peer), invalidated("b"));
+  assertEquals(await received(bench, wide), invalidated("a") + invalidated("a"));
+});
+
+Deno.test("keyspace notifications: each database that has a number has channels of its own", async () => {
+  const bench = new RespBench();
+  const writer = bench.connect();
+  const peer = bench.connect();
+  await peer.ask("HELLO 3");
+  await peer.ask("PSUBSCRIBE __keyspace@5__:*");
+  await peer.ask("SUBSCRIBE __keyevent@5__:del __keyspace@0__:a");
+  await peer.ask("CONFIG SET notify-keyspace-events KEA");
+  await writer.ask("SELECT 5");
+  await writer.ask("SET a 1");
+  await writer.ask("DEL a");
+  const told = await received(bench, peer);
+  assertEquals(told.match(/__keyspace@5__:a\r\n\$\d\r\n\w+|__keyevent@5__:del\r\n\$1\r\na/g), [
+    "__keyspace@5__:a\r\n$3\r\nset",
+    "__keyspace@5__:a\r\n$3\r\ndel",
+    "__keyevent@5__:del\r\n$1\r\na",
+  ]);
+  assertEquals(told.includes("__keyspace@0__"), false);
+});

@@ -7,7 +7,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { KvError } from "../../../../shared/base/errors.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
 import { BEGINNING, type WatchPosition } from "../../../../shared/watch/watch_position.ts";
-import { decodeToken, encodeToken } from "../../../../shared/watch/watch_token.ts";
+import { keyPrefixOf, NAMED_FROM } from "../../../../shared/cluster/databases.ts";
+import { decodeToken, encodeToken, tokenScope } from "../../../../shared/watch/watch_token.ts";
 
 const PARTITIONS = 256;
 
@@ -75,4 +76,19 @@ Deno.test("watch token: what is cut off or changed is refused as bad_request", (
     assert(error instanceof KvError);
     assertEquals(error.code, "bad_request", text);
   }
+});
+
+Deno.test("watch token: it counts for one database; a later one of the same name is another one", () => {
+  const scope = (selection: { keys?: string[]; prefixes?: string[] }) => tokenScope("c", selection);
+  const prefixOf = (number: number, together?: true) =>
+    keyPrefixOf({ number, ...(together === undefined ? {} : { together }) });
+  assertEquals(scope({ prefixes: [""] }), "c");
+  assertEquals(scope({ keys: ["a"] }), "c");
+  assertEquals(scope({ prefixes: [prefixOf(3)] }), "c/3");
+  assertEquals(scope({ keys: [prefixOf(3) + "a"] }), "c/3");
+  assertEquals(scope({ prefixes: [prefixOf(4, true) + "p"] }), "c/4");
+  // All databases.
+  assertEquals(scope({ prefixes: ["", NAMED_FROM] }), "c");
+  const token = encodeToken("c/3", 4, new Map([[0, undefined]]));
+  assertEquals(decodeToken(token, "c/4", 4), undefined);
 });
