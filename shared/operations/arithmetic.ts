@@ -9,7 +9,12 @@
 import type { Entry } from "../base/entry.ts";
 import { KvError } from "../base/errors.ts";
 import { described, numberText, optional } from "../schema/fields.ts";
-import { addLongDoubles, formatLongDouble, parseLongDouble } from "./long_double.ts";
+import {
+  addLongDoubles,
+  formatLongDouble,
+  isInfiniteText,
+  parseLongDouble,
+} from "./long_double.ts";
 import {
   ALL_FRONT_ENDS,
   quote,
@@ -91,8 +96,15 @@ export const incrementFloat: WriteOperation<typeof FLOAT_FIELDS> = {
   fields: FLOAT_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current) {
-    const by = parseLongDouble(request.by ?? "1");
-    const before = parseLongDouble(valueText(current));
+    const byText = request.by ?? "1";
+    const beforeText = valueText(current);
+    const by = parseLongDouble(byText);
+    const before = parseLongDouble(beforeText);
+    if (
+      isInfiniteText(byText) ? before !== undefined : by !== undefined && isInfiniteText(beforeText)
+    ) {
+      throw new KvError("out_of_range", "increment_float: the sum is infinite");
+    }
     if (by === undefined || before === undefined) {
       const what = by === undefined ? `"by"` : `the value of ${quote(request.key)}`;
       throw new KvError("not_a_float", `increment_float: ${what} is not a number`);

@@ -119,7 +119,12 @@ export const setBit: WriteOperation<typeof SET_BIT_FIELDS> = {
     const value = grown(current?.value ?? NO_VALUE, at + 1);
     const mask = 0x80 >> (offset % 8);
     const byte = value[at] ?? 0;
+    const before = (byte & mask) === 0 ? 0 : 1;
+    // As in Redis, what is so already is no change: neither watchers nor conditions meet one.
+    if (before === bit && value.length === current?.value.length) {
+      return { answer: resultReply(before) };
+    }
     value[at] = bit === 1 ? byte | mask : byte & ~mask;
-    return written(value, current, (byte & mask) === 0 ? 0 : 1);
+    return written(value, current, before);
   },
 };

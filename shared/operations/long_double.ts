@@ -21,10 +21,23 @@ const PLACES = 17;
 const PLACES_UNIT = 10n ** BigInt(PLACES);
 /** A number beyond it is infinite or not a number. */
 const EXPONENT_MAX = 400;
+const HEXADECIMAL = /^([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]{1,4}))?$/;
+const INFINITE = /^[+-]?inf(inity)?$/i;
+/** From here on a double is infinite. */
+const BITS_MAX = 1_024;
 const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$/;
 
-/** The number nearest to a decimal text; undefined if a double could not represent the text. */
+/** Whether a text stands for an infinite number. */
+export function isInfiniteText(text: string): boolean {
+  return INFINITE.test(text);
+}
+
+/**
+ * The number nearest to a text, decimal or (as C reads it) hexadecimal; undefined if a double could not represent it.
+ */
 export function parseLongDouble(text: string): LongDouble | undefined {
+  const hexadecimal = HEXADECIMAL.exec(text);
+  if (hexadecimal !== null) return parseHexadecimal(hexadecimal);
   const [, sign, whole = "", fraction = "", exponentText = "0"] = DECIMAL.exec(text) ?? [];
   const exponent = Number(exponentText);
   if (sign === undefined || whole + fraction === "" || Math.abs(exponent) > EXPONENT_MAX) {
@@ -36,6 +49,17 @@ export function parseLongDouble(text: string): LongDouble | undefined {
   const nearest = scale > 0
     ? nearestToFraction(digits, 10n ** BigInt(scale))
     : rounded(digits * 10n ** BigInt(-scale), 0);
+  return sign === "-" ? { ...nearest, mantissa: -nearest.mantissa } : nearest;
+}
+
+function parseHexadecimal(
+  [, sign, whole = "", fraction = "", power = "0"]: RegExpExecArray,
+): LongDouble | undefined {
+  if (whole + fraction === "") return undefined;
+  const magnitude = BigInt(`0x${whole}${fraction}`);
+  const exponent = Number(power) - 4 * fraction.length;
+  if (magnitude !== 0n && Math.abs(bitsOf(magnitude) + exponent) > BITS_MAX) return undefined;
+  const nearest = rounded(magnitude, magnitude === 0n ? 0 : exponent);
   return sign === "-" ? { ...nearest, mantissa: -nearest.mantissa } : nearest;
 }
 

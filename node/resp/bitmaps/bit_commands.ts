@@ -22,10 +22,11 @@ const BAD_TYPE =
 /** Where BITPOS looks, in bits, both included. @throws {CommandError} */
 function rangeOf(args: Arguments, length: number): { from: number; to: number; ended: boolean } {
   if (args.length > 6) throw new CommandError(SYNTAX_ERROR);
+  // In the order in which Redis finds mistakes.
+  let start = args.length > 3 ? roughIntegerOf(args[3]) : 0;
   const unit = args.length === 6 ? wordOf(args[5], ["byte", "bit"]) : "byte";
   if (unit === undefined) throw new CommandError(SYNTAX_ERROR);
   const total = unit === "bit" ? length * 8 : length;
-  let start = args.length > 3 ? roughIntegerOf(args[3]) : 0;
   let end = args.length > 4 ? roughIntegerOf(args[4]) : total - 1;
   if (start < 0) start = Math.max(0, total + start);
   if (end < 0) end = Math.max(0, total + end);
@@ -109,27 +110,33 @@ function fieldSteps(args: Arguments, readOnly: boolean): FieldStep[] {
   return steps;
 }
 
-/** Carries the steps out on a value. @returns what each answers, and the new value if one has written */
+/**
+ * Carries the steps out on a value. As in Redis, the value first gets room for all that are to write, even for one that
+ * then fails because of its overflow.
+ *
+ * @returns what each answers, and the new value if there is one
+ */
 function runFields(
   value: Uint8Array,
   steps: readonly FieldStep[],
 ): { answers: (bigint | undefined)[]; changed: Uint8Array | undefined } {
-  let changed: Uint8Array | undefined;
+  const ends = steps.filter(({ kind }) => kind !== "get")
+    .map(({ offset, type }) => Math.ceil((offset + type.bits) / 8));
+  const field = ends.length === 0 ? value : new Uint8Array(Math.max(value.length, ...ends));
+  if (field !== value) field.set(value);
+  let isChanged = field.length > value.length;
   const answers = steps.map(({ kind, type, offset, value: given, overflow }) => {
-    const before = readField(changed ?? value, offset, type);
+    const before = readField(field, offset, type);
     if (kind === "get") return before;
-    const after = fitted(kind === "set" ? given : before + given, type, overflow);
+    // Redis takes what is set for a number without a sign if the field has none.
+    const set = type.signed ? given : BigInt.asUintN(64, given);
+    const after = fitted(kind === "set" ? set : before + given, type, overflow);
     if (after === undefined) return undefined;
-    const length = Math.ceil((offset + type.bits) / 8);
-    const old = changed ?? value;
-    if (changed === undefined || changed.length < length) {
-      changed = new Uint8Array(Math.max(old.length, length));
-      changed.set(old);
-    }
-    writeField(changed, offset, type.bits, after);
+    writeField(field, offset, type.bits, after);
+    isChanged = true;
     return kind === "set" ? before : after;
   });
-  return { answers, changed };
+  return { answers, changed: isChanged ? field : undefined };
 }
 
 function writeAnswers(out: RespWriter, answers: readonly (bigint | undefined)[]): void {

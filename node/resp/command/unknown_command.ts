@@ -3,23 +3,30 @@
  *
  * @module
  */
-import { textOf } from "./arguments.ts";
+import { keyLength, keyOfBytes } from "../../../shared/base/key_text.ts";
 import type { Arguments, CommandSpec } from "./command.ts";
 
-const SHOWN_CHARACTERS = 128;
+const SHOWN_BYTES = 128;
 
 /** As Redis says it: with the first arguments. */
-export function unknownCommandText(args: Arguments): string {
-  const [name, ...rest] = args.map((argument) => textOf(argument.subarray(0, SHOWN_CHARACTERS)));
+export function unknownCommandText([name, ...rest]: Arguments): string {
   let shown = "";
   for (const argument of rest) {
-    if (shown.length >= SHOWN_CHARACTERS) break;
-    shown += `'${argument.slice(0, SHOWN_CHARACTERS - shown.length)}' `;
+    const left = SHOWN_BYTES - keyLength(shown);
+    if (left <= 0) break;
+    shown += `'${shownText(argument, left)}' `;
   }
-  return `ERR unknown command '${name}', with args beginning with: ${shown}`;
+  return `ERR unknown command '${shownText(name)}', with args beginning with: ${shown}`;
+}
+
+/** The beginning of an argument, up to a zero, with its bytes as those of a key. */
+function shownText(argument: Uint8Array | undefined, bytesMax = SHOWN_BYTES): string {
+  const begin = argument?.subarray(0, bytesMax) ?? new Uint8Array();
+  const zero = begin.indexOf(0);
+  return keyOfBytes(zero < 0 ? begin : begin.subarray(0, zero));
 }
 
 export function unknownSubcommandText(spec: CommandSpec, given: Uint8Array): string {
-  const name = textOf(given.subarray(0, SHOWN_CHARACTERS));
+  const name = shownText(given);
   return `ERR unknown subcommand '${name}'. Try ${spec.name.toUpperCase()} HELP.`;
 }

@@ -180,8 +180,15 @@ export class RespWriter {
     // Up to three bytes for one unit of the text.
     this.#ensure(1 + 3 * text.length + 2);
     this.#bytes[this.#length++] = mark;
-    const { written } = encoder.encodeInto(text, this.#bytes.subarray(this.#length));
-    this.#length += written;
+    if (text.isWellFormed()) {
+      const { written } = encoder.encodeInto(text, this.#bytes.subarray(this.#length));
+      this.#length += written;
+    } else {
+      // A client's own words may be any bytes, as those of keys are.
+      const bytes = bytesOfKey(text);
+      this.#bytes.set(bytes, this.#length);
+      this.#length += bytes.length;
+    }
     this.#end();
   }
 

@@ -23,6 +23,10 @@ const REDIS = { met: hasRedis("redis-server"), otherwise: "no redis-server 7.0" 
 const CASES: readonly (readonly string[])[] = [
   ["return 1"],
   ["return 3.99"],
+  ["return 0/0"],
+  ["return -1/0"],
+  ["return 9223372036854775807"],
+  ["return 9223372036854774784"],
   ["return -1.5"],
   ["return 'text'"],
   ["return {1, 2, {3, 'x'}, nil, 4}"],

@@ -850,6 +850,20 @@ export const REDIS_CASES: readonly RedisCase[] = [
     BITFIELD k INCRBY i8 0 100
     BITFIELD k OVERFLOW SAT INCRBY i8 0 -1000 GET i8 0
     BITFIELD k OVERFLOW FAIL INCRBY i8 0 -1000 GET i8 0
+    BITFIELD grown OVERFLOW FAIL INCRBY u2 100 5
+    STRLEN grown
+    BITFIELD signs OVERFLOW SAT SET u8 7 -8 GET u8 7
+    BITFIELD signs SET u8 7 -8 GET u8 7
+    BITFIELD signs OVERFLOW SAT INCRBY u8 7 -300
+    SETBIT same 3 1
+    WATCH same
+    SETBIT same 3 1
+    MULTI
+    GET same
+    EXEC
+    BITPOS k 1 x 1 x
+    BITPOS k 1 1 x x
+    BITPOS k 1 1 x bit
     BITFIELD k OVERFLOW FAIL SET u8 0 256 OVERFLOW WRAP SET u8 0 257 GET u8 0
     BITFIELD k SET u63 #1 9223372036854775807 GET u63 #1
     BITFIELD k SET i64 3 -5 GET i64 3 INCRBY i64 3 9223372036854775807
@@ -1052,6 +1066,23 @@ export const REDIS_CASES: readonly RedisCase[] = [
     SELECT 0
     GET k2
     EXEC
+  `),
+  lines(`
+    SET f 0x10
+    INCRBYFLOAT f 0x.8
+    INCRBYFLOAT f 0x1p4
+    INCRBYFLOAT f -0X1.8P1
+    INCRBYFLOAT f 0x
+    INCRBYFLOAT f inf
+    INCRBYFLOAT none -Infinity
+    SET f INF
+    INCRBYFLOAT f 1
+    INCRBYFLOAT f x
+    INCRBYFLOAT f nan
+    GET f
+    NOSUCH "\\xff\\xfe" "a\\x00b" ok
+    "NO\\xffSUCH"
+    CLIENT "\\xff"
   `),
   lines(`
     SET zero 0

@@ -183,13 +183,11 @@ export function numberText(value: number, digits: number): string {
   return `${short}e${sign}${power.padStart(2, "0")}`;
 }
 
-/** A number as an integer of 64 bits; what is after the point is dropped. */
+/** A number as an integer of 64 bits; what is after the point is dropped. What is none becomes what x86-64 makes of it. */
 function integerText(value: number): string {
-  if (Number.isNaN(value)) return "0";
   const whole = Math.trunc(value);
-  if (whole >= 2 ** 63) return "9223372036854775807";
-  if (whole <= -(2 ** 63)) return "-9223372036854775808";
-  return BigInt(whole).toString();
+  const fits = whole >= -(2 ** 63) && whole < 2 ** 63;
+  return fits ? BigInt(whole).toString() : "-9223372036854775808";
 }
 
 function oneLine(text: string): string {

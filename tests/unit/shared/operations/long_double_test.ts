@@ -33,8 +33,22 @@ Deno.test("LongDouble: of two numbers that are as near, the one with an even man
   assertEquals(sum("18446744073709551617.0000000000000000000001", "0"), "18446744073709551618");
 });
 
-Deno.test("LongDouble: what is no decimal, or beyond a double, is none", () => {
-  for (const text of ["", ".", "e5", "1e401", "1e309", "0x10", " 1", "inf", "nan", "--1", "1_0"]) {
+Deno.test("LongDouble: what is no number, or beyond a double, is none", () => {
+  const none = ["", ".", "e5", "1e401", "1e309", " 1", "inf", "nan", "--1", "1_0"];
+  for (const text of [...none, "0x", "0x.", "0xg", "0x1p", "0x1p1024", "0x1p-2000", "0x 1"]) {
     assertEquals(parseLongDouble(text), undefined, text);
   }
+});
+
+Deno.test("LongDouble: hexadecimal as C reads it", () => {
+  // What redis-server 7.0 answers to INCRBYFLOAT of 0.
+  const table = [
+    ["0x10", "16"],
+    ["-0X.8", "-0.5"],
+    ["0x1p4", "16"],
+    ["+0x1.8P-1", "0.75"],
+    ["0x0", "0"],
+    ["0x10000000000000001", "18446744073709551616"],
+  ] as const;
+  for (const [text, decimal] of table) assertEquals(sum(text, "0"), decimal, text);
 });

@@ -41,6 +41,9 @@ Deno.test("ScriptRunner: values of Lua become replies by the rules of Redis", as
   const cases: [script: string, reply: string][] = [
     ["return 7", ":7\r\n"],
     ["return 3.99", ":3\r\n"],
+    ["return 0/0", ":-9223372036854775808\r\n"],
+    ["return 2^63", ":-9223372036854775808\r\n"],
+    ["return 2^63 - 1024", ":9223372036854774784\r\n"],
     ["return -3.99", ":-3\r\n"],
     ["return 10 / 4 .. ''", "$3\r\n2.5\r\n"],
     ["return 10 / 2 .. ''", "$1\r\n5\r\n"],
