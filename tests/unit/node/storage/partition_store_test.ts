@@ -617,3 +617,48 @@ Deno.test("PartitionStore: pages of scans wait for their turn of the event loop"
   await clock.run(0);
   assertEquals((await scan).length, 20);
 });
+
+/** A disk that counts how often rows are read from it. */
+class CountingStorage extends ScriptedStorage {
+  reads = 0;
+
+  override get(key: Uint8Array): Uint8Array | undefined {
+    this.reads++;
+    return super.get(key);
+  }
+}
+
+Deno.test("PartitionStore.apply reads the row that it replaces from the disk only if no memory has it, and once", () => {
+  const storage = new CountingStorage();
+  const { store, queue, finish } = setUp(4_096, storage);
+  let seq = 0;
+  const put = (on: PartitionStore, key: string) => {
+    on.apply(entryOf(key, ++seq, "v"));
+    on.setState({ lastSeq: seq });
+    return storage.reads;
+  };
+  const { state } = store;
+  assertEquals(put(store, "a"), 1, "whether there is one, nobody knows but the disk");
+  assertEquals(put(store, "a"), 1, "it is on its way there");
+  finish();
+  assertEquals(put(store, "a"), 1, "it is in the cache");
+  finish();
+  // As after a start: nothing is in memory.
+  const cold = new PartitionStore(
+    new GroupCommit(storage, new ManualClock(), {
+      fsync: "always",
+      onError: (error) => {
+        throw error;
+      },
+    }),
+    PARTITION,
+    state,
+    () => {},
+  );
+  assertEquals(put(cold, "a"), 2, "its checksum leaves the digest");
+  assertEquals(put(cold, "a"), 2);
+  assertEquals(cold.state.count, 1, "that is what it is read for");
+  cold.applyAll([entryOf("b", ++seq, "v"), entryOf("b", ++seq, "w")]);
+  assertEquals([storage.reads, cold.state.count], [3, 2], "once for a group");
+  assertEquals(queue.pendingBytes, 0);
+});
