@@ -431,7 +431,10 @@ export class Node {
     const replica = this.#replicas.get(partition);
     if (replica === undefined) return reply(this.#notPrimary(partition));
     // What is a part of a transaction was judged with it.
-    if (isPartRequest(request) || !replica.primary) return replica.execute(request, reply);
+    if (isPartRequest(request) || !replica.primary || !this.#quotas.concerns(request)) {
+      replica.execute(request, reply);
+      return;
+    }
     this.#quotas.pass(request, reply, () => replica.execute(request, reply));
   }
 
@@ -700,16 +703,32 @@ function whyNoDatabase(request: RoutedRequest, { databases }: ClusterMap): Reply
   const { req_type: what } = request;
   // A transaction that was begun before the database was dropped comes to its end.
   if (what === "finish_part" || what === "transaction_status") return undefined;
-  for (const key of namedKeysOf(request)) {
+  let why = whyNotServed(request.key, databases);
+  if (why === undefined && MANY_KEYS.has(what)) why = whyNoneServed(request, databases);
+  return why && errorReply(why.code, `${what}: ${why.message}`);
+}
+
+/** What names more keys than one. */
+export const MANY_KEYS: ReadonlySet<string> = new Set<RoutedRequest["req_type"]>([
+  "transaction",
+  "read_ranges",
+  "prepare_part",
+  "read_part",
+]);
+
+function whyNoneServed(
+  request: RoutedRequest,
+  databases: ClusterMap["databases"],
+): KvError | undefined {
+  for (const key of furtherKeysOf(request)) {
     const why = whyNotServed(key, databases);
-    if (why !== undefined) return errorReply(why.code, `${what}: ${why.message}`);
+    if (why !== undefined) return why;
   }
   return undefined;
 }
 
-/** All keys of a request, and those at which its ranges begin. */
-function* namedKeysOf(request: RoutedRequest): Generator<string, void, void> {
-  yield request.key;
+/** The keys within a request, and those at which its ranges begin. */
+function* furtherKeysOf(request: RoutedRequest): Generator<string, void, void> {
   const { requests, checks, ranges } = request as {
     readonly requests?: readonly { readonly key: string }[];
     readonly checks?: readonly VersionCheck[] | null;

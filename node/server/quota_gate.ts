@@ -12,6 +12,7 @@ import {
   type DatabaseInfo,
   type DatabaseList,
   databaseNumberOf,
+  isNamedKey,
 } from "../../shared/cluster/databases.ts";
 import { partitionOf } from "../../shared/cluster/position.ts";
 import { QUOTA_ASK_TIMEOUT_MS } from "../../shared/limits/cluster.ts";
@@ -44,6 +45,13 @@ export class QuotaGate {
   constructor(ports: QuotaGatePorts, quotas: DatabaseQuotas) {
     this.#ports = ports;
     this.#quotas = quotas;
+  }
+
+  /** Whether there may be a quota for what a request writes. */
+  concerns(request: KeyRequest): boolean {
+    const databases = this.#ports.databases();
+    return databases !== undefined &&
+      (request.req_type === "transaction" || isNamedKey(request.key));
   }
 
   /** `then` goes on with the request, at once or later; or `reply` is told that it would exceed a quota. */
