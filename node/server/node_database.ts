@@ -73,11 +73,14 @@ export interface NodeDatabaseOptions {
   readonly limits?: RequestLimits | undefined;
   /** A request is passed on to another node. */
   onForward(): void;
+  /** When requests of this turn began, in monotonic milliseconds. Default: now. */
+  readonly beganMs?: () => number;
 }
 
 /** A node's database. */
 export class NodeDatabase implements Database {
   readonly #clock: Clock;
+  readonly #beganMs: () => number;
   readonly #options: NodeDatabaseOptions;
   readonly #cluster: ClusterDatabase;
 
@@ -86,6 +89,7 @@ export class NodeDatabase implements Database {
     options: NodeDatabaseOptions,
   ) {
     this.#clock = deps.clock;
+    this.#beganMs = options.beganMs ?? (() => deps.clock.monotonicMs());
     this.#options = options;
     const { node, forwarder } = options;
     this.#cluster = new ClusterDatabase({
@@ -117,7 +121,7 @@ export class NodeDatabase implements Database {
   /** As `execute`, of a request that has been checked. */
   run(given: RoutedRequest, timeoutMs: number, done: ReplyTo): void {
     const request = given.req_type === "transaction" ? this.#wellLed(given) : given;
-    const beganMs = this.#clock.monotonicMs();
+    const beganMs = this.#beganMs();
     const { node, forwarder, onForward } = this.#options;
     node.execute(request, (result) => {
       const unknown = isUnknown(result) && !isPartRequest(request) &&

@@ -190,6 +190,8 @@ export class NodeServer {
       forwarder: options.forwarder,
       limits: options.limits,
       onForward: () => this.#counts.forwarded++,
+      // The turn's time, which its first request has looked at already.
+      beganMs: () => deps.metrics.beganMs(),
     });
     this.databases = new DatabaseDirectory({
       clock: deps.clock,

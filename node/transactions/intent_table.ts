@@ -57,6 +57,9 @@ export class IntentTable implements SystemRows {
     return this.#intents.size + this.#decisions.size;
   }
 
+  /** How many intents there are. A number of its own, since each request of the partition asks for it. */
+  intentCount = 0;
+
   get intents(): ReadonlyMap<string, Intent> {
     return this.#intents;
   }
@@ -67,7 +70,7 @@ export class IntentTable implements SystemRows {
 
   /** Whether an attempt holds a key. */
   isHeld(key: string): boolean {
-    return this.#held.size > 0 && this.#held.has(key);
+    return this.intentCount > 0 && this.#held.has(key);
   }
 
   /** Every key that is held now. */
@@ -149,6 +152,7 @@ export class IntentTable implements SystemRows {
   clear(): void {
     const held = this.heldKeys();
     this.#intents.clear();
+    this.intentCount = 0;
     this.#decisions.clear();
     this.#held.clear();
     this.#damaged.clear();
@@ -167,6 +171,7 @@ export class IntentTable implements SystemRows {
     } else if (key.startsWith(INTENT_PREFIX)) {
       const intent = intentOf(entry);
       this.#intents.set(intent.attempt, intent);
+      this.intentCount = this.#intents.size;
       for (const one of intent.keys) this.#held.set(one, intent);
       this.onIntent(intent);
     }
@@ -182,6 +187,7 @@ export class IntentTable implements SystemRows {
     const intent = this.#intents.get(attempt);
     if (intent === undefined) return;
     this.#intents.delete(attempt);
+    this.intentCount = this.#intents.size;
     for (const one of intent.keys) {
       if (this.#held.get(one) === intent) this.#held.delete(one);
     }

@@ -46,9 +46,8 @@ export class KeyQueue {
     this.#released = new WaitingRequests(nowMs);
   }
 
-  get size(): number {
-    return this.#waiters.size;
-  }
+  /** How many wait. A number of its own, since each request of the partition asks for it. */
+  size = 0;
 
   /** Whether a request for these keys must wait. */
   isBusy(keys: Iterable<string>): boolean {
@@ -99,6 +98,7 @@ export class KeyQueue {
       },
     };
     this.#waiters.add(waiter);
+    this.size = this.#waiters.size;
     for (const key of waiter.keys) {
       const queue = this.#queues.get(key);
       if (queue === undefined) this.#queues.set(key, [waiter]);
@@ -133,6 +133,7 @@ export class KeyQueue {
     if (waiter.state === "gone") return;
     waiter.state = "gone";
     this.#waiters.delete(waiter);
+    this.size = this.#waiters.size;
     for (const key of waiter.keys) {
       const queue = this.#queues.get(key);
       if (queue === undefined) continue;

@@ -113,7 +113,7 @@ export class PartitionTransactions {
 
   /** No key is held, and nobody waits for one: as nearly always. */
   get #isQuiet(): boolean {
-    return this.#queue.size === 0 && this.#owner.intents.intents.size === 0;
+    return this.#queue.size === 0 && this.#owner.intents.intentCount === 0;
   }
 
   #waits(keys: readonly string[], request: KeyRequest, reply: ReplyTo): boolean {
