@@ -108,7 +108,7 @@ export const setBit: WriteOperation<typeof SET_BIT_FIELDS> = {
   errors: ["value_too_large"],
   arguments: ["offset", "bit"],
   frontEnds: ALL_FRONT_ENDS,
-  example: { words: ["seen", "7", "1"], before: "a" },
+  example: { words: ["seen", "6", "1"], before: "a" },
   fields: SET_BIT_FIELDS,
   needsCurrent: () => true,
   evaluate(request, current, context) {
