@@ -227,6 +227,9 @@ export class Coordinator {
       {
         parseBody: parseClusterDocument,
         onEnvelope: (envelope) => this.#runner?.receive(envelope),
+        unlisted: () => security?.unlisted(),
+        onUnlisted: (id, certificate) =>
+          this.#active?.office?.members.note({ ...certificate, id, role: "coordinator" }),
       },
     );
     this.#clientRequests = new ClientRequests({

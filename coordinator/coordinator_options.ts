@@ -15,6 +15,7 @@ import type { AccessControl } from "../shared/security/access_control.ts";
 import type { SecurityDocument } from "../shared/security/security_document.ts";
 import type { Address, Transport } from "../shared/platform/transport.ts";
 import type { ActiveDeps } from "./active_coordinator.ts";
+import type { OwnCertificate } from "./agreement/envelope.ts";
 import type { WantedSettings } from "./state/cluster_settings.ts";
 import type { DiscoveryResponderOptions } from "./discovery/discovery_responder.ts";
 import type { ManagedRegister, RegisterEvents } from "./register/register.ts";
@@ -87,6 +88,8 @@ export interface CoordinatorSecurity {
   /** A document is chosen: from now on it is the one that counts. */
   adopt(document: SecurityDocument): void;
   readonly openOffice: NonNullable<ActiveDeps["openOffice"]>;
+  /** Its own certificate, if the document that counts does not list it. */
+  unlisted(): OwnCertificate | undefined;
 }
 
 /** See {@linkcode DiscoveryResponderOptions}. */

@@ -153,6 +153,12 @@ export async function openCoordinatorSecurity(
       members.noteOwn(identity.current().certificate);
       return office;
     },
+    unlisted: () => {
+      const { serial, fromMs, untilMs } = certificate;
+      const isListed = !("certificates" in document) ||
+        document.certificates.some((one) => one.serial === serial);
+      return isListed ? undefined : { serial, madeMs: fromMs, untilMs };
+    },
     stop: () => renewal.stop(),
   };
 }

@@ -12,7 +12,13 @@ import { formatAddress } from "../../shared/platform/transport.ts";
 import { PeerServer } from "../../shared/server/peer_server.ts";
 import type { Connection, ConnectionHandlers } from "../../shared/wire/connection.ts";
 import { type AgreementMessage, goes } from "../../shared/wire/messages.ts";
-import { formatEnvelope, type ParseBody, parseEnvelope } from "./envelope.ts";
+import {
+  formatEnvelope,
+  type OwnCertificate,
+  type ParseBody,
+  parseCertificate,
+  parseEnvelope,
+} from "./envelope.ts";
 import type { Envelope, Outgoing } from "../register/messages.ts";
 import { CoordinatorLink, type CoordinatorLinkDeps } from "./coordinator_link.ts";
 import { MessageParts, partsOf } from "./message_parts.ts";
@@ -21,6 +27,10 @@ import { MessageParts, partsOf } from "./message_parts.ts";
 export interface CoordinatorPeersOptions<D> {
   readonly parseBody: ParseBody<D>;
   onEnvelope(envelope: Envelope<D>): void;
+  /** This coordinator's certificate, while the list of all certificates lacks it. */
+  unlisted(): OwnCertificate | undefined;
+  /** Another coordinator has a certificate that was not in the list of all when it told. */
+  onUnlisted(id: string, certificate: OwnCertificate): void;
 }
 
 /** All connections with other coordinators. */
@@ -42,7 +52,7 @@ export class CoordinatorPeers<D> {
   /** Sends a message, unless there is no way now. */
   send({ address, envelope }: Outgoing<D>): void {
     if (this.#closed) return;
-    const text = formatEnvelope(envelope);
+    const text = formatEnvelope(envelope, this.#options.unlisted());
     if (envelope.toRun === undefined) return this.#linkTo(address).send(text);
     const asker = this.#askers.get(envelope.toRun);
     if (asker !== undefined) { for (const part of partsOf(text)) asker.sendText(part); }
@@ -111,7 +121,12 @@ export class CoordinatorPeers<D> {
     if (whole === undefined) return undefined;
     const envelope = parseEnvelope(whole, this.#options.parseBody);
     const { id } = envelope.from;
-    if (member === undefined || member.id === id) return envelope;
+    if (member === undefined) return envelope;
+    if (member.id === id) {
+      const certificate = parseCertificate(whole);
+      if (certificate !== undefined) this.#options.onUnlisted(id, certificate);
+      return envelope;
+    }
     throw new KvError(
       "forbidden",
       `agree: the sender says that it is ${id}, its certificate is that of ${member.role} ${member.id}`,

@@ -6,6 +6,7 @@
  */
 import { KvError } from "../../shared/base/errors.ts";
 import { isObject } from "../../shared/cluster/map_shape.ts";
+import type { IssuedCertificate } from "../../shared/security/security_document.ts";
 import type { Message } from "../../shared/wire/messages.ts";
 import type {
   Answer,
@@ -30,14 +31,27 @@ import {
 /** Reads the document that the coordinators keep. @throws {KvError} */
 export type ParseBody<D> = (body: unknown) => D;
 
-/** As it is sent. */
-export function formatEnvelope<D>({ from, to, toRun, body }: Envelope<D>): string {
+/** A certificate that a coordinator has signed for itself. */
+export type OwnCertificate = Pick<IssuedCertificate, "serial" | "madeMs" | "untilMs">;
+
+/** As it is sent. @param certificate the sender's, for the list of all */
+export function formatEnvelope<D>(
+  { from, to, toRun, body }: Envelope<D>,
+  certificate?: OwnCertificate,
+): string {
   const message: Message<"agree"> = {
     req_type: "agree",
     from,
     ...(to === undefined ? {} : { to }),
     ...(toRun === undefined ? {} : { to_run: toRun }),
     body,
+    ...(certificate === undefined ? {} : {
+      certificate: {
+        serial: certificate.serial,
+        made_ms: certificate.madeMs,
+        until_ms: certificate.untilMs,
+      },
+    }),
   };
   return JSON.stringify(message);
 }
@@ -54,6 +68,19 @@ export function parseEnvelope<D>(
     toRun: toRun ?? undefined,
     body: parseContent(body, parseBody),
   };
+}
+
+/** The sender's own certificate; undefined if it names none. @throws {KvError} `bad_request` */
+export function parseCertificate(
+  { certificate }: Message<"agree">,
+): OwnCertificate | undefined {
+  // JSON null stands for an absent field.
+  if (certificate === undefined || certificate === null) return undefined;
+  const { serial, made_ms: madeMs, until_ms: untilMs } = certificate as Record<string, unknown>;
+  if (typeof serial !== "string" || !isCount(madeMs) || !isCount(untilMs)) {
+    throw wrong("certificate");
+  }
+  return { serial, madeMs, untilMs };
 }
 
 function parseSender(value: object): Sender {

@@ -67,6 +67,8 @@ export class MemberSecurity {
   #isMoved: boolean;
   #seen: SeenMap | undefined;
   #seenFailed = false;
+  /** The serial number of the certificate whose end was logged. */
+  #endLogged: string | undefined;
 
   /** @param hosts names and addresses at which clients reach the node */
   constructor(
@@ -200,6 +202,7 @@ export class MemberSecurity {
 
   /** With a new key each time: what was asked before, and is not answered in time, is given up. */
   #request(send: (message: Message<"renew_certificate">) => boolean): void {
+    this.#logEnd();
     const nowMs = this.#deps.clock.monotonicMs();
     if (nowMs < this.#requestedMs + RENEWAL_ANSWER_MS) return;
     this.#requestedMs = nowMs;
@@ -220,5 +223,17 @@ export class MemberSecurity {
           error: failureOf(error).message,
         }),
     );
+  }
+
+  /** Nobody lets in a node whose certificate has ended, so it cannot get the next one. */
+  #logEnd(): void {
+    const { serial, untilMs } = this.#certificate;
+    if (this.#endLogged === serial || this.#deps.clock.wallMs() < untilMs) return;
+    this.#endLogged = serial;
+    this.#deps.log.error("the certificate of this node has ended, and no member lets it in", {
+      serial,
+      until: new Date(untilMs).toISOString(),
+      advice: "start it again with --join and a new token: kv-client token create --join node",
+    });
   }
 }

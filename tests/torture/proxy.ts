@@ -1,11 +1,12 @@
 /**
  * Stands in front of one process: takes connections and datagrams at the address that the process
- * advertises, passes them on to where it really listens, and lets through what the links allow. It
- * learns who is at the other end from the `hello` of a connection, and from what a heartbeat says.
+ * advertises, passes them on to where it really listens, and lets through what the links allow. Whoever
+ * makes one says how it learns who is at the other end.
  *
  * @module
  */
 import type { Links } from "./links.ts";
+import type { Ends } from "./socket_owners.ts";
 
 /** Where something listens. */
 export interface HostPort {
@@ -13,10 +14,11 @@ export interface HostPort {
   readonly port: number;
 }
 
-const decoder = new TextDecoder();
-
 /** Who has not said who it is. */
 const UNKNOWN = "client";
+
+/** Who has sent these bytes; undefined if neither they nor the ends tell, so that it is asked for the next ones again. */
+export type SenderOf = (bytes: Uint8Array, ends: Ends) => string | undefined;
 
 /** Something that can be ended, more than once. */
 interface Closable {
@@ -39,21 +41,18 @@ export class StreamProxy {
   readonly #links: Links;
   readonly #target: string;
   readonly #upstream: HostPort;
-  readonly #nameOf: (bytes: Uint8Array) => string | undefined;
+  readonly #senderOf: SenderOf;
   readonly #pairs = new Set<readonly [Deno.Conn, Deno.Conn]>();
 
-  /**
-   * @param target the name of the process that is served
-   * @param nameOf who has sent the bytes; undefined if they do not tell, so that the next ones are asked
-   */
+  /** @param target the name of the process that is served */
   constructor(
     links: Links,
     target: string,
     at: HostPort,
     upstream: HostPort,
-    nameOf: (bytes: Uint8Array) => string | undefined = sourceOf,
+    senderOf: SenderOf,
   ) {
-    this.#nameOf = nameOf;
+    this.#senderOf = senderOf;
     this.#links = links;
     this.#target = target;
     this.#upstream = upstream;
@@ -91,10 +90,11 @@ export class StreamProxy {
     }
     const pair = [near, far] as const;
     this.#pairs.add(pair);
+    const ends = { from: near.remoteAddr, to: near.localAddr };
     let source: string | undefined;
     await Promise.race([
       this.#pump(near, far, async (bytes) => {
-        source ??= this.#nameOf(bytes);
+        source ??= this.#senderOf(bytes, ends);
         await this.#links.pass(source ?? UNKNOWN, this.#target);
       }),
       this.#pump(far, near, () => this.#links.pass(this.#target, source ?? UNKNOWN)),
@@ -123,43 +123,29 @@ export class StreamProxy {
   }
 }
 
-/** The sender of a `hello`, or of a heartbeat. */
-function sourceOf(bytes: Uint8Array): string {
-  const line = decoder.decode(bytes).split("\n")[0] ?? "";
-  try {
-    const { role, node, req_type: type } = JSON.parse(line);
-    const isNode = type === "heartbeat" || role === "node" || role === "peer" || role === "member";
-    if (typeof node === "string" && isNode) return node;
-    if (role === "gateway" || role === "coordinator") return "coordinator";
-  } catch {
-    // Whoever it is does not say.
-  }
-  return "client";
-}
-
 /** Passes heartbeats on to the coordinator, and their answers back. */
 export class HeartbeatProxy {
   readonly #socket: Deno.DatagramConn;
   readonly #links: Links;
   readonly #upstream: HostPort;
   readonly #target: string;
-  readonly #nameOf: (bytes: Uint8Array) => string;
+  readonly #senderOf: SenderOf;
   readonly #byPort = new Map<number, Deno.DatagramConn>();
   #closed = false;
   /** Of 100 datagrams, this many are lost, and this many come twice. */
   lossPercent = 0;
   doublePercent = 0;
 
-  /** @param nameOf who has sent a heartbeat */
+  /** @param target the name of the coordinator that is served */
   constructor(
     links: Links,
     at: HostPort,
     upstream: HostPort,
-    target = "coordinator",
-    nameOf: (bytes: Uint8Array) => string = sourceOf,
+    target: string,
+    senderOf: SenderOf,
   ) {
     this.#target = target;
-    this.#nameOf = nameOf;
+    this.#senderOf = senderOf;
     this.#links = links;
     this.#upstream = upstream;
     this.#socket = Deno.listenDatagram({ ...at, transport: "udp", reuseAddress: true });
@@ -175,7 +161,7 @@ export class HeartbeatProxy {
     try {
       for await (const [bytes, from] of this.#socket) {
         if (from.transport !== "udp") continue;
-        const source = this.#nameOf(bytes);
+        const source = this.#senderOf(bytes, { from }) ?? UNKNOWN;
         const back = this.#backOf(from, source);
         await this.#pass(source, this.#target, () => {
           return back.send(bytes, { ...this.#upstream, transport: "udp" });

@@ -223,7 +223,10 @@ export class MemberTransport implements Transport {
   /** @throws {KvError} `unauthorized` if its certificate is not that of a member of this cluster, now */
   #memberOf(socket: TLSSocket): MemberName {
     if (!socket.authorized || !hasCertificate(socket)) {
-      throw new KvError("unauthorized", "no certificate of an authority of this cluster");
+      throw new KvError(
+        "unauthorized",
+        `no certificate of an authority of this cluster${whyNot(socket)}`,
+      );
     }
     const certificate = socket.getPeerCertificate();
     const { id, role, cluster } = subjectOf({ ...certificate.subject });
@@ -280,6 +283,16 @@ export class MemberTransport implements Transport {
     const pauseMs = Math.min(Math.max(untilMs - Date.now() + 1, 1), RENEWAL_LOOK_MS_MAX);
     this.#look = setTimeout(() => this.#endUncertified(), pauseMs);
   }
+}
+
+/** What TLS says of a certificate that it does not accept, and whom that names: nobody has proven it. */
+function whyNot(socket: TLSSocket): string {
+  if (!hasCertificate(socket)) return "";
+  const { CN: name } = socket.getPeerCertificate().subject;
+  const { authorizationError: reason } = socket;
+  return `: what was shown names ${JSON.stringify(name)}, and ${
+    reason instanceof Error ? reason.message : reason
+  }`;
 }
 
 /** @throws {KvError} `unauthorized` */

@@ -136,13 +136,20 @@ export class DenoTransport implements Transport {
     sendAtOnce(plain);
     if (authority === undefined) return plain;
     const connection = await Deno.startTls(plain, { hostname, caCerts: [authority] });
-    // Whoever gives up meanwhile has no use for it.
-    const giveUp = () => connection.close();
+    // Whoever gives up meanwhile has no use for it. Deno lets nobody close a connection twice.
+    let isClosed = false;
+    const giveUp = () => {
+      if (!isClosed) connection.close();
+      isClosed = true;
+    };
     signal.addEventListener("abort", giveUp);
     try {
+      signal.throwIfAborted();
       await connection.handshake();
+      // A handshake may have ended well just before.
+      signal.throwIfAborted();
     } catch (error) {
-      if (!signal.aborted) connection.close();
+      giveUp();
       throw error;
     } finally {
       signal.removeEventListener("abort", giveUp);

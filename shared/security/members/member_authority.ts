@@ -1,7 +1,7 @@
 /**
  * Signs the certificates of a cluster's members, and keeps the list of them in the document of users and roles: for
  * machines that join by a token, and for members that renew theirs. Coordinators sign their own, since they have the
- * authority's key; the active one notes its own in the list.
+ * authority's key; the active one notes them in the list, its own and those that the others tell it of.
  *
  * Invariants: a node's certificate is in the list, on disk, before anybody gets it; it names a node only if a token to join
  * was shown, or the same node's valid certificate; nobody joins as a node that has a valid certificate; once an
@@ -65,6 +65,8 @@ const JOINING = "(join)";
 export class MemberAuthority {
   readonly #deps: MemberAuthorityDeps;
   readonly #throttle = new LoginThrottle();
+  /** Serial numbers of certificates that are being noted. */
+  readonly #noting = new Set<string>();
   /** The authority that signs, once it was needed. */
   #opened: { readonly certificate: string; readonly authority: CertificateAuthority } | undefined;
 
@@ -121,8 +123,13 @@ export class MemberAuthority {
       if (validCertificates(document, id, clock.wallMs()).length === 0) return;
       throw new KvError(
         "exists",
-        `join: ${role} ${id} has a valid certificate already; if its key is lost, or is somebody else's, an ` +
-          `administrator revokes it first: kv-client cert revoke ${id}`,
+        `join: ${role} ${id} has a valid certificate already; ${
+          role === "node"
+            ? "if its key is lost, or is somebody else's, an administrator revokes it first: " +
+              `kv-client cert revoke ${id}`
+            : "if its folders are lost, start it with another --id, and have it take the place of this one: " +
+              `kv-client coordinators replace ${id} NEW`
+        }`,
       );
     };
     isNew(keeper.document);
@@ -181,17 +188,24 @@ export class MemberAuthority {
     });
   }
 
-  /** Notes a certificate that a coordinator has signed for itself, if it is not in the list. */
+  /** As {@linkcode note}, of the active coordinator's own. */
   noteOwn(certificate: string): void {
-    const { keeper } = this.#deps;
     const { subject: { id, role }, serial, fromMs, untilMs } = readMemberCertificate(certificate);
+    this.note({ id, role, serial, madeMs: fromMs, untilMs });
+  }
+
+  /** Notes a certificate that a coordinator has signed for itself, if it is not in the list. */
+  note(certificate: IssuedCertificate): void {
+    const { keeper } = this.#deps;
+    const { id, role, serial } = certificate;
     const isNoted = ({ certificates }: SecurityDocument) =>
       certificates.some((one) => one.serial === serial);
-    if (isNoted(keeper.document)) return;
+    if (this.#noting.has(serial) || isNoted(keeper.document)) return;
+    this.#noting.add(serial);
     const note: OrderedChange = (before) => ({
       document: isNoted(before)
         ? before
-        : addCertificate(before, { id, role, serial, madeMs: fromMs, untilMs }, fromMs),
+        : addCertificate(before, certificate, this.#deps.clock.wallMs()),
       result: {},
     });
     keeper.carryOut(Promise.resolve(note), {
@@ -199,7 +213,7 @@ export class MemberAuthority {
       whyRefused: () => undefined,
       audited: { event: "certificate", id, role },
       caller: { user: undefined, from: "" },
-    }, () => {});
+    }, () => this.#noting.delete(serial));
   }
 
   /** An administrator's order about certificates; whether it may be given was judged before. */

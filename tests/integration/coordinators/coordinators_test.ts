@@ -278,6 +278,19 @@ Deno.test("coordinators: a secured cluster has several, too", async (t) => {
     },
   );
 
+  await t.step("each one's next certificate, which it signs itself, is in the list", async () => {
+    const certificates = async () => {
+      const reply = await coordinators.ask({ req_type: "cert_list" });
+      return reply?.result as { readonly id: string; readonly serial: string }[];
+    };
+    const before = new Set((await certificates()).map(({ serial }) => serial));
+    assertEquals((await coordinators.ask({ req_type: "cert_rotate" }))?.req_type, "result");
+    await cluster.poll("a new certificate of each coordinator and node", async () => {
+      const made = (await certificates()).filter(({ serial }) => !before.has(serial));
+      return new Set(made.map(({ id }) => id)).size === 5 ? true : undefined;
+    });
+  });
+
   await t.step("an order at any of them counts at all", async () => {
     const added = await coordinators.askOne(2, {
       req_type: "user_add",

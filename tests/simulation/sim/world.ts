@@ -546,6 +546,7 @@ export class World {
     return {
       access,
       adopt: (next) => access.adopt(next),
+      unlisted: () => undefined,
       openOffice: (held, write) => {
         const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
         host.keeper = keeper;

@@ -7,6 +7,7 @@
  */
 import { type KvClient, KvError } from "../../../client/mod.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
+import type { ProbeLogin } from "../../../tools/json_probe.ts";
 
 /** Requests of one round, sent at once. */
 const ROUND = 4;
@@ -61,11 +62,12 @@ export function countByLibrary(kv: KvClient, key: string): Counting {
   }, () => {});
 }
 
-/** Over a protocol of lines, at a process with a single address. */
+/** Over a protocol of lines, at a process with a single address. @param login of a secured one, with a token */
 export function countByLines(
   address: Address,
   key: string,
   protocol: "json" | "resp",
+  login?: ProbeLogin,
 ): Counting {
   const line = protocol === "resp"
     ? `INCR ${key}\r\n`
@@ -73,11 +75,13 @@ export function countByLines(
   const bytes = encoder.encode(line.repeat(ROUND));
   const isOk = (reply: string) =>
     protocol === "resp" ? reply.startsWith(":") : JSON.parse(reply).req_type !== "error";
-  let connection: Deno.TcpConn | undefined;
+  let connection: Deno.Conn | undefined;
   return counting(key, async () => {
-    connection ??= await connectTo(address);
+    connection ??= login === undefined
+      ? await connectTo(address)
+      : await logInAt(address, protocol, login);
     if (connection === undefined) return 0;
-    const replies = await exchange(connection, bytes);
+    const replies = await exchange(connection, bytes, ROUND);
     const refused = replies.find((reply) => !isOk(reply));
     if (refused !== undefined) throw new Error(`refused: ${refused}`);
     if (replies.length < ROUND) {
@@ -91,27 +95,67 @@ export function countByLines(
   }, () => connection?.close());
 }
 
-async function connectTo({ host, port }: Address): Promise<Deno.TcpConn | undefined> {
+async function connectTo({ host, port }: Address): Promise<Deno.Conn | undefined> {
   try {
     return await Deno.connect({ hostname: host, port });
   } catch (error) {
     if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-    await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+    await pause();
     return undefined;
   }
 }
 
-/** Sends a round and takes the lines that come, up to one for each request, or the connection's end. */
-async function exchange(connection: Deno.TcpConn, bytes: Uint8Array): Promise<string[]> {
+/** A connection to a secured process, logged in. Undefined if it ends before that, as at a process that stops. */
+async function logInAt(
+  { host: hostname, port }: Address,
+  protocol: "json" | "resp",
+  { ca, token = "" }: ProbeLogin,
+): Promise<Deno.Conn | undefined> {
+  const hello = { req_type: "hello", protocol: 1, role: "client", secret: token };
+  const line = protocol === "json" ? `${JSON.stringify(hello)}\n` : `AUTH ${token}\r\n`;
+  let connection: Deno.Conn | undefined;
+  try {
+    connection = await Deno.connectTls({ hostname, port, caCerts: [ca] });
+    const [reply] = await exchange(connection, encoder.encode(line), 1);
+    if (reply !== undefined) {
+      const isIn = protocol === "json" ? JSON.parse(reply).req_type !== "error" : reply === "+OK";
+      if (!isIn) throw new Error(`not logged in: ${reply}`);
+      return connection;
+    }
+  } catch (error) {
+    if (!isEnd(error)) throw error;
+  }
+  connection?.close();
+  await pause();
+  return undefined;
+}
+
+/** Whether a connection could not be made, or ended: nobody listens, or the process has just stopped. */
+function isEnd(error: unknown): boolean {
+  const { ConnectionRefused, ConnectionReset, BrokenPipe, UnexpectedEof } = Deno.errors;
+  return [ConnectionRefused, ConnectionReset, BrokenPipe, UnexpectedEof]
+    .some((type) => error instanceof type);
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+}
+
+/** Sends what was asked and takes the lines that come, up to so many, or the connection's end. */
+async function exchange(
+  connection: Deno.Conn,
+  bytes: Uint8Array,
+  count: number,
+): Promise<string[]> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
   const buffer = new Uint8Array(4096);
   let text = "";
   for (;;) {
     const lines = text.split(/\r?\n/);
-    if (lines.length > ROUND) return lines.slice(0, ROUND);
-    const count = await connection.read(buffer);
-    if (count === null) return lines.slice(0, -1);
-    text += new TextDecoder().decode(buffer.subarray(0, count));
+    if (lines.length > count) return lines.slice(0, count);
+    const length = await connection.read(buffer);
+    if (length === null) return lines.slice(0, -1);
+    text += new TextDecoder().decode(buffer.subarray(0, length));
   }
 }
 
@@ -119,8 +163,19 @@ async function exchange(connection: Deno.TcpConn, bytes: Uint8Array): Promise<st
  * Over HTTP, at whichever of several front ends answers. HTTP cannot say "ask nothing more here", so a request
  * may meet the end of its connection. It puts a number, which the standard allows to be repeated (RFC 9110,
  * section 9.2.2).
+ *
+ * @param login of secured ones, with a token
  */
-export function countByHttp(frontEnds: () => readonly string[], key: string): Counting {
+export function countByHttp(
+  frontEnds: () => readonly string[],
+  key: string,
+  login?: ProbeLogin,
+): Counting {
+  const client = login && Deno.createHttpClient({ caCerts: [login.ca] });
+  const trust = client === undefined ? {} : { client };
+  const headers: HeadersInit = login?.token === undefined
+    ? {}
+    : { authorization: `Bearer ${login.token}` };
   let at = 0;
   let count = 0;
   return counting(key, async () => {
@@ -128,12 +183,12 @@ export function countByHttp(frontEnds: () => readonly string[], key: string): Co
     const frontEnd = list[at % list.length];
     let response: Response;
     try {
-      const init = { method: "PUT", body: String(count + 1) };
+      const init = { method: "PUT", body: String(count + 1), headers, ...trust };
       response = await fetch(`${frontEnd}/kv/${encodeURIComponent(key)}`, init);
       await response.body?.cancel();
     } catch {
       at++;
-      await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+      await pause();
       return 0;
     }
     if (response.ok) {
@@ -144,5 +199,5 @@ export function countByHttp(frontEnds: () => readonly string[], key: string): Co
     if (response.status !== 503) throw new Error(`${response.status}`);
     at++;
     return 0;
-  }, () => {});
+  }, () => client?.close());
 }

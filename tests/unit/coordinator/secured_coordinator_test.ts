@@ -81,6 +81,7 @@ class Scene extends SecuredWire implements AsyncDisposable {
     return {
       access,
       adopt: (next) => access.adopt(next),
+      unlisted: () => undefined,
       openOffice: (held, write) => {
         const keeper = new SecurityKeeper({ clock, random, hasher, audit, access, write }, held);
         return { keeper, members: new MemberAuthority({ clock, keeper, audit }) };

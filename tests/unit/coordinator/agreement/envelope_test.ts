@@ -1,5 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatEnvelope, parseEnvelope } from "../../../../coordinator/agreement/envelope.ts";
+import {
+  formatEnvelope,
+  parseCertificate,
+  parseEnvelope,
+} from "../../../../coordinator/agreement/envelope.ts";
 import type { Answer, Envelope, Question } from "../../../../coordinator/register/messages.ts";
 import { KvError } from "../../../../shared/base/errors.ts";
 
@@ -86,4 +90,18 @@ Deno.test("parseEnvelope: a sender that is none is refused", () => {
   for (const from of senders) {
     assertThrows(() => read(JSON.stringify({ ...good, from })), KvError);
   }
+});
+
+Deno.test("parseCertificate: gives back what was sent; none, or one that is none", () => {
+  const certificate = { serial: "a1", madeMs: 1, untilMs: 2 };
+  const good = JSON.parse(formatEnvelope(envelope({ type: "hello" }), certificate));
+  assertEquals(parseCertificate(good), certificate);
+  assertEquals(parseCertificate({ ...good, certificate: undefined }), undefined);
+  assertEquals(parseCertificate({ ...good, certificate: null }), undefined);
+  for (
+    const wrong of [{}, { serial: 1 }, { ...good.certificate, until_ms: -1 }, {
+      ...good.certificate,
+      made_ms: "1",
+    }]
+  ) assertThrows(() => parseCertificate({ ...good, certificate: wrong }), KvError);
 });
