@@ -12,7 +12,7 @@
  */
 import { failureOf, KvError } from "../../shared/base/errors.ts";
 import type { Secret } from "../../shared/base/secret.ts";
-import { RENEWAL_ANSWER_MS } from "../../shared/limits/security.ts";
+import { CERTIFICATES_PER_MEMBER_MAX, RENEWAL_ANSWER_MS } from "../../shared/limits/security.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import type { Logger } from "../../shared/platform/logger.ts";
 import type { MemberCredentials } from "../../shared/platform/member_identity.ts";
@@ -59,8 +59,8 @@ export class MemberSecurity {
   readonly #hosts: readonly string[];
   #certificate: MemberCertificate;
   #renewal: CertificateRenewal | undefined;
-  /** The request that was sent last, and the key that it is for. */
-  #requested: { readonly id: string; readonly key: Secret } | undefined;
+  /** The keys of requests that were not answered, by the request's id, oldest first. An answer may be late. */
+  readonly #requested = new Map<string, Secret>();
   #requests = 0;
   #requestedMs = -Infinity;
   /** The certificate has other names and addresses than the node has by now. */
@@ -176,10 +176,10 @@ export class MemberSecurity {
   /** The next certificate came. */
   onCertificate({ id, certificate }: Message<"certificate">): void {
     const { log } = this.#deps;
-    // An answer to an earlier request is for another key.
-    if (this.#requested === undefined || this.#requested.id !== id) return;
-    const { key } = this.#requested;
-    this.#requested = undefined;
+    const key = id === undefined ? undefined : this.#requested.get(String(id));
+    // What came once is not taken twice: the others' certificates are of no use any more.
+    if (key === undefined) return;
+    this.#requested.clear();
     this.#requestedMs = -Infinity;
     try {
       const read = readMemberCertificate(certificate);
@@ -200,7 +200,11 @@ export class MemberSecurity {
     }
   }
 
-  /** With a new key each time: what was asked before, and is not answered in time, is given up. */
+  /**
+   * With a new key each time. What was asked before, and is not answered yet, counts when it is: if many ask at once,
+   * as after a rotation of the authority, all answers are late, and each request that is answered in vain is a
+   * certificate, of which a member may have few.
+   */
   #request(send: (message: Message<"renew_certificate">) => boolean): void {
     this.#logEnd();
     const nowMs = this.#deps.clock.monotonicMs();
@@ -209,7 +213,10 @@ export class MemberSecurity {
     createRequest().then(
       ({ request, key }) => {
         const id = `renew-${++this.#requests}`;
-        this.#requested = { id, key };
+        this.#requested.set(id, key);
+        const [oldest] = this.#requested.keys();
+        const isFull = this.#requested.size > CERTIFICATES_PER_MEMBER_MAX;
+        if (isFull && oldest !== undefined) this.#requested.delete(oldest);
         send({
           req_type: "renew_certificate",
           id,

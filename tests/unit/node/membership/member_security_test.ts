@@ -149,10 +149,11 @@ Deno.test("MemberSecurity: the next certificate is used with the key that it was
     const certificate = await authority.signMember(certificate_request, subject, HOSTS, now);
     return { req_type: "certificate" as const, id, certificate };
   };
-  // It is for the key of a request that was given up.
-  member.onCertificate(await sign(first));
+  // It answers nothing that was asked.
+  member.onCertificate({ ...await sign(first), id: "renew-9" });
   assertEquals(member.identity.current(), before);
-  const answer = await sign(second);
+  // The answer to the first request comes late, when it was asked again already: it counts.
+  const answer = await sign(first);
   member.onCertificate(answer);
   const { certificate, key } = member.identity.current();
   assertEquals([certificate, key === before.key], [answer.certificate, false]);
