@@ -201,9 +201,8 @@ export class MemberSecurity {
   }
 
   /**
-   * With a new key each time. What was asked before, and is not answered yet, counts when it is: if many ask at once,
-   * as after a rotation of the authority, all answers are late, and each request that is answered in vain is a
-   * certificate, of which a member may have few.
+   * With a new key each time. What was asked before, and is not answered yet, counts when it is: if all answers are late,
+   * each that is not taken is a certificate in vain, of which a member may have few.
    */
   #request(send: (message: Message<"renew_certificate">) => boolean): void {
     this.#logEnd();
