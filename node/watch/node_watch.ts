@@ -13,6 +13,7 @@ import { failureOf, isDamage } from "../../shared/base/errors.ts";
 import type { Clock } from "../../shared/platform/clock.ts";
 import { partitionShare } from "../../shared/limits/storage.ts";
 import {
+  WATCH_CALLERS_MS,
   WATCH_LOG_BYTES_MAX,
   WATCH_LOG_ENTRIES_MAX,
   WATCH_LOG_IDLE_MS,
@@ -147,6 +148,8 @@ export class NodeWatch {
   readonly #advanced = new Set<PartitionFeed>();
   #scheduled = false;
   #closed = false;
+  /** When it last looked whose callers are gone. */
+  #callersMs = -Infinity;
   #reading = 0;
   /** The partitions of all questions. */
   #places = 0;
@@ -211,9 +214,13 @@ export class NodeWatch {
         for (const waiter of feed.waiters.keys()) waiter.wake();
       } else if (feed.primary.phase === "stopped") this.#drop(partition);
     }
+    const looksAtCallers = nowMs - this.#callersMs >= WATCH_CALLERS_MS;
+    if (looksAtCallers) this.#callersMs = nowMs;
     for (const poll of this.#polls) {
-      if (poll.request.isAbandoned()) this.#finish(poll, new Gathered());
-      else if (poll.answerByMs <= nowMs && !poll.busy) this.#finish(poll, new Gathered());
+      const isOver = poll.answerByMs <= nowMs && !poll.busy;
+      if (isOver || looksAtCallers && poll.request.isAbandoned()) {
+        this.#finish(poll, new Gathered());
+      }
     }
   }
 

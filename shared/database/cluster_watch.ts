@@ -357,7 +357,8 @@ export class ClusterWatch implements Watch {
       }
       this.#ask();
     }
-    this.#schedule();
+    // Nothing but the time itself brings `progress` about.
+    if (this.#deps.clock.monotonicMs() - this.#toldMs >= WATCH_WAIT_MS) this.#schedule();
   }
 
   #schedule(): void {

@@ -97,6 +97,8 @@ export const WATCH_READ_MS = 1_000;
 /** A node answers a watcher after this time, also if there is nothing to tell, ... */
 export const WATCH_WAIT_MS = 5_000;
 export const WATCH_WAIT_MS_MAX = 60_000;
+/** How often a node looks which watchers' questions nobody waits for any more. */
+export const WATCH_CALLERS_MS = 1_000;
 /** ... and counts as silent after this much more. */
 export const WATCH_LATE_MS = SCAN_ATTEMPT_MS;
 /** How often a watch looks whether another node is primary by now of what it has asked a silent one about. */
