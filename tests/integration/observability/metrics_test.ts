@@ -105,6 +105,8 @@ Deno.test({
     const unsaid = METRIC_ROWS.map(([name]) => name).filter((name) => !said.has(name));
     // The size of the database is measured after a while.
     assertEquals(unsaid.filter((name) => name !== "kv_database_bytes"), [
+      // Of a machine with workers (`tests/integration/node/workers_test.ts`), and of secured processes.
+      "kv_worker_up",
       "kv_certificate_begin_seconds",
       "kv_certificate_end_seconds",
     ]);
