@@ -30,7 +30,7 @@ import {
   type SecurityDeps,
   type SecurityDocumentStore,
 } from "../shared/security/members/file_security.ts";
-import { MemberAuthority, signOwn } from "../shared/security/members/member_authority.ts";
+import { MemberAuthority, signerOf, signOwn } from "../shared/security/members/member_authority.ts";
 import {
   type JudgedDocument,
   type SecurityDocument,
@@ -157,7 +157,8 @@ export async function openCoordinatorSecurity(
       const { serial, fromMs, untilMs } = certificate;
       const isListed = !("certificates" in document) ||
         document.certificates.some((one) => one.serial === serial);
-      return isListed ? undefined : { serial, madeMs: fromMs, untilMs };
+      const authority = signerOf(identity.current().certificate, document.authorities);
+      return isListed ? undefined : { serial, madeMs: fromMs, untilMs, authority };
     },
     stop: () => renewal.stop(),
   };

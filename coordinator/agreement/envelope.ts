@@ -32,7 +32,10 @@ import {
 export type ParseBody<D> = (body: unknown) => D;
 
 /** A certificate that a coordinator has signed for itself. */
-export type OwnCertificate = Pick<IssuedCertificate, "serial" | "madeMs" | "untilMs">;
+export type OwnCertificate = Pick<
+  IssuedCertificate,
+  "serial" | "madeMs" | "untilMs" | "authority"
+>;
 
 /** As it is sent. @param certificate the sender's, for the list of all */
 export function formatEnvelope<D>(
@@ -50,6 +53,7 @@ export function formatEnvelope<D>(
         serial: certificate.serial,
         made_ms: certificate.madeMs,
         until_ms: certificate.untilMs,
+        authority: certificate.authority,
       },
     }),
   };
@@ -76,11 +80,16 @@ export function parseCertificate(
 ): OwnCertificate | undefined {
   // JSON null stands for an absent field.
   if (certificate === undefined || certificate === null) return undefined;
-  const { serial, made_ms: madeMs, until_ms: untilMs } = certificate as Record<string, unknown>;
+  const { serial, made_ms: madeMs, until_ms: untilMs, authority } = certificate as Record<
+    string,
+    unknown
+  >;
   if (typeof serial !== "string" || !isCount(madeMs) || !isCount(untilMs)) {
     throw wrong("certificate");
   }
-  return { serial, madeMs, untilMs };
+  if (authority === undefined) return { serial, madeMs, untilMs };
+  if (typeof authority !== "string") throw wrong("certificate");
+  return { serial, madeMs, untilMs, authority };
 }
 
 function parseSender(value: object): Sender {

@@ -19,7 +19,7 @@ export const COORDINATOR_MESSAGES = {
     /** Of an answer: the run that has asked. */
     to_run: optional(text),
     body: object<object>(),
-    /** Of a secured coordinator: its own certificate, `{serial, made_ms, until_ms}`, while `cert list` lacks it. */
+    /** Of a secured coordinator: its own certificate, `{serial, made_ms, until_ms, authority?}`, while `cert list` lacks it. */
     certificate: optional(object<object>()),
   }),
   /** A piece of the text of an `agree` that is longer than AGREEMENT_PART_CHARACTERS, in order. */

@@ -64,7 +64,7 @@ export const CERTIFICATE_MESSAGES = {
   /** `certificate` is a serial, or a member's id for all that it has. */
   cert_revoke: message(1, "request", { certificate: text }),
   /** A new authority signs from now on; with `finish`, those before it are not trusted any more. */
-  cert_rotate: message(1, "request", { finish: optional(flag) }),
+  cert_rotate: message(1, "request", { finish: optional(flag), force: optional(flag) }),
 } as const satisfies Record<string, MessageSpec>;
 
 /** What a machine asks that becomes a member. Add at the end; never remove. */

@@ -27,6 +27,7 @@ import { isDatabaseName } from "../cluster/databases.ts";
 import { KEY_BYTES_MAX } from "../limits/wire.ts";
 import { isUint } from "../cluster/map_shape.ts";
 import { isMemberId, type MemberRole } from "../platform/member_identity.ts";
+import { fingerprintOfPem } from "./authority_fingerprint.ts";
 import { isSealKey } from "./map_seal.ts";
 import type { StoredJoinToken, StoredToken, TokenEntry } from "./user_token.ts";
 import { isPasswordHash } from "./login/password.ts";
@@ -62,6 +63,8 @@ export interface IssuedCertificate {
   /** Milliseconds since 1970. */
   readonly madeMs: number;
   readonly untilMs: number;
+  /** The fingerprint of the authority that has signed it; absent if that is not known. */
+  readonly authority?: string | undefined;
 }
 
 /** What a process judges by. Every member of a cluster has it. */
@@ -292,9 +295,40 @@ export function rotateAuthority(
   });
 }
 
-/** Only the authority that signs is trusted from now on. */
-export function dropFormerAuthorities(document: SecurityDocument): SecurityDocument {
+/**
+ * Only the authority that signs is trusted from now on.
+ *
+ * @param force also if members have no certificate of it, who are shut out by that
+ * @throws {KvError} `bad_request`
+ */
+export function dropFormerAuthorities(
+  document: SecurityDocument,
+  nowMs: number,
+  force: boolean,
+): SecurityDocument {
+  const missing = force ? [] : withoutNewest(document, nowMs);
+  if (missing.length > 0) {
+    throw new KvError(
+      "bad_request",
+      `cert rotate --finish: ${
+        missing.join(", ")
+      } would be shut out: no valid certificate of the new authority is ` +
+        "listed; start it, so that it gets one within a minute, or forget it; --force finishes all the same",
+    );
+  }
   return changed(document, { authorities: document.authorities.slice(0, 1), bridges: [] });
+}
+
+/** Members whose certificates that count are all of former authorities. */
+function withoutNewest(document: SecurityDocument, nowMs: number): string[] {
+  const { authorities: [newest = "", ...former], certificates } = document;
+  if (former.length === 0) return [];
+  const fingerprint = fingerprintOfPem(newest);
+  const isNewest = ({ authority }: IssuedCertificate) => authority === fingerprint;
+  return [...new Set(certificates.map(({ id }) => id))].filter((id) => {
+    const valid = validCertificates(document, id, nowMs);
+    return valid.length > 0 && !valid.some(isNewest);
+  });
 }
 
 /** What another member has sent, or what was kept of it. @throws {KvError} `corrupt` */
@@ -435,8 +469,9 @@ function checkTokenEntry({ id, hash, madeMs, untilMs }: TokenEntry): void {
   if (!isSound) throw new KvError("bad_request", "a token is malformed");
 }
 
-function checkCertificate({ id, serial, untilMs }: IssuedCertificate): void {
-  if (!isMemberId(id)) throw new KvError("bad_request", "a certificate is malformed");
+function checkCertificate({ id, serial, untilMs, authority }: IssuedCertificate): void {
+  const isSound = isMemberId(id) && (authority === undefined || HASH.test(authority));
+  if (!isSound) throw new KvError("bad_request", "a certificate is malformed");
   checkSerial(serial, untilMs);
 }
 

@@ -48,6 +48,10 @@ const CERT_FIELDS = {
     "With rotate: the authorities before the one that signs are not trusted any more",
     optional(flag),
   ),
+  force: described(
+    "With rotate --finish: also if that shuts out members, who have no certificate of the new authority",
+    optional(flag),
+  ),
 };
 
 /** The rows of the table. */
@@ -201,7 +205,7 @@ async function runToken(args: readonly Word[], context: CommandContext): Promise
 
 async function runCert(args: readonly Word[], context: CommandContext): Promise<number> {
   const [action, id] = [args[0]?.text, args[1]?.text];
-  const { finish }: { finish?: boolean } = ownValues(
+  const { finish, force }: { finish?: boolean; force?: boolean } = ownValues(
     "cert",
     wordFields(CERT_FIELDS),
     context.given,
@@ -218,6 +222,7 @@ async function runCert(args: readonly Word[], context: CommandContext): Promise<
       return await order(context, {
         req_type: "cert_rotate",
         ...(finish === true ? { finish } : {}),
+        ...(force === true ? { force } : {}),
       }, ({ authorities }) => `authorities that are trusted now: ${authorities}`);
     default:
       throw unknownAction("cert", action, "list, revoke, rotate");

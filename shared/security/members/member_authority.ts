@@ -27,6 +27,7 @@ import {
 import { type Address, formatAddress } from "../../platform/transport.ts";
 import type { CertificateOrder, Message, Reply } from "../../wire/messages.ts";
 import type { AuditLog } from "../audit_log.ts";
+import { fingerprintOfPem } from "../authority_fingerprint.ts";
 import {
   CertificateAuthority,
   createAuthority,
@@ -47,6 +48,7 @@ import {
 } from "../security_document.ts";
 import type { OrderedBy, SecurityKeeper } from "../security_keeper.ts";
 import { knownToken, unknownToken } from "../user_token.ts";
+import { isSignedBy } from "./certificate_renewal.ts";
 import { pemFile } from "./pem_file.ts";
 
 /** What it is given. */
@@ -191,7 +193,8 @@ export class MemberAuthority {
   /** As {@linkcode note}, of the active coordinator's own. */
   noteOwn(certificate: string): void {
     const { subject: { id, role }, serial, fromMs, untilMs } = readMemberCertificate(certificate);
-    this.note({ id, role, serial, madeMs: fromMs, untilMs });
+    const authority = signerOf(certificate, this.#deps.keeper.document.authorities);
+    this.note({ id, role, serial, madeMs: fromMs, untilMs, authority });
   }
 
   /** Notes a certificate that a coordinator has signed for itself, if it is not in the list. */
@@ -273,7 +276,8 @@ export class MemberAuthority {
       case "cert_rotate": {
         if (order.finish === true) {
           return (document) => {
-            const next = dropFormerAuthorities(document);
+            const force = order.force === true;
+            const next = dropFormerAuthorities(document, clock.wallMs(), force);
             return { document: next, result: { authorities: next.authorities.length } };
           };
         }
@@ -317,7 +321,8 @@ export class MemberAuthority {
     return (before) => {
       check(before);
       checkSigner(before, signer);
-      const issued: IssuedCertificate = { id, role, serial, madeMs, untilMs };
+      const by = fingerprintOfPem(signer);
+      const issued: IssuedCertificate = { id, role, serial, madeMs, untilMs, authority: by };
       const document = addCertificate(before, issued, madeMs);
       const { authorities, bridges } = document;
       const granted: Granted = {
@@ -360,6 +365,12 @@ export async function signOwn(
   const subject = { id, role: "coordinator", cluster } as const;
   const certificate = await authority.signMember(request, subject, hosts, nowMs, lifetimeMs);
   return { certificate: pemFile([certificate, ...bridges]), key, authorities, cluster };
+}
+
+/** The fingerprint of the authority that has signed a certificate; undefined if it is none of these. */
+export function signerOf(certificate: string, authorities: readonly string[]): string | undefined {
+  const signer = authorities.find((one) => isSignedBy(certificate, one));
+  return signer === undefined ? undefined : fingerprintOfPem(signer);
 }
 
 /** @throws {KvError} `unavailable` if another authority signs by now */

@@ -41,6 +41,16 @@ export const SECURITY_MUTATIONS: readonly Mutation[] = [
     storm: "adversary",
   },
   {
+    name: "a rotation is finished without a look at who has a certificate of the new authority",
+    file: "shared/security/security_document.ts",
+    edits: [[
+      "const missing = force ? [] : withoutNewest(document, nowMs);",
+      "const missing: string[] = [];",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/coordinator/secured_coordinator_test.ts",
+  },
+  {
     name: "a node asks whoever is at a coordinator's address for a map",
     file: "shared/routing/map_refresh.ts",
     edits: [[

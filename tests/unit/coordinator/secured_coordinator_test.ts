@@ -312,6 +312,32 @@ Deno.test("secured Coordinator: after a rotation the new authority signs, and bo
   assertEquals(scene.stored.authorities, granted.authorities.slice(0, 1));
 });
 
+Deno.test("secured Coordinator: a rotation is not finished while a member has no certificate of the new authority", async () => {
+  await using scene = await Scene.open();
+  const { root, secret } = await joinToken(scene);
+  const machine = await scene.connect(undefined, "machine");
+  await machine.result(await joining(secret));
+  await root.result({ req_type: "cert_rotate" });
+  const refused = await root.ask({ req_type: "cert_rotate", finish: true });
+  assert(refused.req_type === "error" && refused.code === "bad_request");
+  assert(refused.message.includes("n1 would be shut out"), refused.message);
+  assertEquals(scene.stored.authorities.length, 2);
+  // One that is gone keeps nobody waiting.
+  await root.result({ req_type: "cert_revoke", certificate: "n1" });
+  await root.result({ req_type: "cert_rotate", finish: true });
+  assertEquals(scene.stored.authorities.length, 1);
+});
+
+Deno.test("secured Coordinator: a rotation is finished all the same if an administrator insists", async () => {
+  await using scene = await Scene.open();
+  const { root, secret } = await joinToken(scene);
+  const machine = await scene.connect(undefined, "machine");
+  await machine.result(await joining(secret));
+  await root.result({ req_type: "cert_rotate" });
+  await root.result({ req_type: "cert_rotate", finish: true, force: true });
+  assertEquals(scene.stored.authorities.length, 1);
+});
+
 Deno.test("unsecured Coordinator: has no users, and says so", async () => {
   await using scene = await Scene.open({ secured: false });
   const anybody = await scene.connect();

@@ -96,12 +96,15 @@ Deno.test("parseCertificate: gives back what was sent; none, or one that is none
   const certificate = { serial: "a1", madeMs: 1, untilMs: 2 };
   const good = JSON.parse(formatEnvelope(envelope({ type: "hello" }), certificate));
   assertEquals(parseCertificate(good), certificate);
+  const signed = { ...certificate, authority: "its fingerprint" };
+  const more = JSON.parse(formatEnvelope(envelope({ type: "hello" }), signed));
+  assertEquals(parseCertificate(more), signed);
   assertEquals(parseCertificate({ ...good, certificate: undefined }), undefined);
   assertEquals(parseCertificate({ ...good, certificate: null }), undefined);
   for (
     const wrong of [{}, { serial: 1 }, { ...good.certificate, until_ms: -1 }, {
       ...good.certificate,
       made_ms: "1",
-    }]
+    }, { ...good.certificate, authority: 7 }]
   ) assertThrows(() => parseCertificate({ ...good, certificate: wrong }), KvError);
 });
