@@ -59,7 +59,7 @@ interface Waiting<D> {
 interface Follower {
   at: Stamp | undefined;
   askedMs: number;
-  /** When it has answered last, since an operator has ordered the last change. */
+  /** When it has answered last, since the set was last told to change. */
   heardMs: number;
   whole: boolean;
 }

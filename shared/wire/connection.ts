@@ -1,6 +1,7 @@
 /**
  * The JSON wire on one stream, the same at both ends: lines in, validated messages out; objects in,
- * lines out. Between nodes that have agreed on it, binary frames go between the lines, unread. It does not know which message answers which; `request_server.ts` and `rpc_client.ts` do.
+ * lines out. Between nodes that have agreed on it, binary frames go between the lines, unread. It does not know
+ * which message answers which; `request_server.ts` and `rpc_client.ts` do.
  *
  * Invariants: everything that is sent in one turn leaves in order, in one write (in a few if it is large). After
  * `close`, and while paused, no message is delivered, not even from bytes that were read before. `onClose` comes

@@ -7,12 +7,7 @@ import { assertEquals, assertNotEquals } from "@std/assert";
 import { RegisterWorld } from "../support/worlds/register_world.ts";
 
 Deno.test("coordinators: a learner whose document was never chosen asks again, and gets its seat", () => {
-  const world = new RegisterWorld(1);
-  const slots = [0, 1, 2].map((i) => world.add(i === 0));
-  world.runUntil(() => {
-    if (world.voters().length < 3) world.want(slots);
-    return world.voters().length === 3 && world.active() !== undefined;
-  }, 20_000);
+  const { world, slots } = RegisterWorld.begun(1, 3);
   const active = world.active();
   const [other, lost] = slots.filter((slot) => slot !== active);
   if (active === undefined || other === undefined || lost === undefined) throw new Error("three");

@@ -7,12 +7,7 @@ import { assertEquals, assertNotEquals } from "@std/assert";
 import { RegisterWorld } from "../support/worlds/register_world.ts";
 
 Deno.test("coordinators: a removal waits for those that are to stay to answer from then on, and one with a new folder goes on", () => {
-  const world = new RegisterWorld(1);
-  const slots = [0, 1, 2].map((i) => world.add(i === 0));
-  world.runUntil(() => {
-    if (world.voters().length < 3) world.want(slots);
-    return world.voters().length === 3 && world.active() !== undefined;
-  }, 20_000);
+  const { world, slots } = RegisterWorld.begun(1, 3);
   world.runFor(2_000);
   const lost = slots.find((slot) => slot !== world.active());
   if (lost === undefined) throw new Error("three");

@@ -9,12 +9,7 @@ function replaceTwo(): {
   behind: Slot;
   newer: Slot;
 } {
-  const world = new RegisterWorld(1);
-  const slots = [0, 1, 2].map((i) => world.add(i === 0));
-  world.runUntil(() => {
-    if (world.voters().length < 3) world.want(slots);
-    return world.voters().length === 3 && world.active() !== undefined;
-  }, 20_000);
+  const { world, slots } = RegisterWorld.begun(1, 3);
   const stays = world.active();
   if (stays === undefined) throw new Error("nobody is active");
   const out = slots.filter((slot) => slot !== stays);

@@ -14,6 +14,9 @@ export const PROMETHEUS = {
   otherwise: "no prometheus (Debian's package)",
 };
 
+/** Alerts that a busy machine may cause by itself. */
+export const OF_THE_MACHINE = ["KvSlowDisk", "KvEventLoopBlocked", "KvDiskAlmostFull"];
+
 const WAIT_BOUND_MS = 120_000;
 const POLL_MS = 200;
 

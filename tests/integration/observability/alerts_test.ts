@@ -1,6 +1,6 @@
 /**
  * The alert rules: promtool accepts them and their tests, and a real Prometheus that scrapes a real cluster sees each of
- * them fire when its reason is caused. Those whose reason cannot be caused in a few seconds have promtool's tests alone.
+ * them fire when its reason is caused. Those of data and certificates are in `data_alerts_test.ts`.
  */
 import { assert, assertEquals } from "@std/assert";
 import dashboard from "../../../ops/grafana/kv.json" with { type: "json" };
@@ -8,7 +8,7 @@ import { PROMTOOL, promtool } from "../../support/metrics.ts";
 import { hasProgram, needing } from "../../support/needs.ts";
 import { NODE } from "../../../tools/programs.ts";
 import { ServerProcess } from "../../../tools/server_process.ts";
-import { PROMETHEUS, Prometheus } from "../../support/prometheus.ts";
+import { OF_THE_MACHINE, PROMETHEUS, Prometheus } from "../../support/prometheus.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 import { TestCoordinators } from "../../support/worlds/coordinators.ts";
 import { limitFiles, nodeWithLimits } from "../../support/worlds/full_disk.ts";
@@ -35,9 +35,6 @@ Deno.test({
     }
   },
 });
-
-/** What a busy machine may cause by itself. */
-const OF_THE_MACHINE = ["KvSlowDisk", "KvEventLoopBlocked", "KvDiskAlmostFull"];
 
 Deno.test({
   ...needing(

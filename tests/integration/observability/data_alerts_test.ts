@@ -4,11 +4,9 @@
  */
 import { assert } from "@std/assert";
 import { needing } from "../../support/needs.ts";
-import { PROMETHEUS, Prometheus } from "../../support/prometheus.ts";
+import { OF_THE_MACHINE, PROMETHEUS, Prometheus } from "../../support/prometheus.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
-/** What a busy machine may cause by itself. */
-const OF_THE_MACHINE = ["KvSlowDisk", "KvEventLoopBlocked", "KvDiskAlmostFull"];
 const WRITES = 1_000;
 
 Deno.test({

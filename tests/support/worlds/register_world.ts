@@ -113,6 +113,17 @@ export class RegisterWorld {
     this.random = new SeededRandom(seed);
   }
 
+  /** A world in which so many coordinators are voters, and one of them is active. */
+  static begun(seed: number, voters: number): { world: RegisterWorld; slots: Slot[] } {
+    const world = new RegisterWorld(seed);
+    const slots = Array.from({ length: voters }, (_, i) => world.add(i === 0));
+    world.runUntil(() => {
+      if (world.voters().length < voters) world.want(slots);
+      return world.voters().length === voters && world.active() !== undefined;
+    }, 20_000);
+    return { world, slots };
+  }
+
   /** A machine with a blank folder; the first one has the new cluster. */
   add(isFirst: boolean): Slot {
     const number = this.slots.length + 1;
