@@ -108,6 +108,8 @@ export class CoordinatorLink {
           onMessage: (message, from) => this.#onMessage(message, from),
           onInvalid: (error) => this.#refuse(error),
           onClose: () => this.#onClose(),
+          // What is lost with it is asked again.
+          onExpiring: (expiring) => expiring.close(true),
         });
         this.#connection = connection;
         this.#heardMs = clock.monotonicMs();

@@ -259,6 +259,7 @@ export class CoordinatorSession {
           onClose: (reason, from) => {
             if (from === this.#connection) this.#onClose(reason);
           },
+          onExpiring: (expiring) => expiring.close(true),
         });
         this.#connection = connection;
         this.#register(connection, true);

@@ -239,6 +239,8 @@ export class PeerLink {
           onFrame: (frame, connection) => this.#onFrame(frame, connection),
           onInvalid: (error, _id, connection) => this.#onNonsense(error, connection),
           onDrain: () => this.#onDrain(),
+          // The streams begin again where they were, over the next one.
+          onExpiring: (connection) => connection.close(true),
           onClose: () => this.#onClose(),
         });
         this.#heardMs = this.#deps.clock.monotonicMs();

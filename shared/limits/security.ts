@@ -32,8 +32,13 @@ export const ROLES_MAX = 1_000;
 export const GRANTS_PER_ROLE_MAX = 100;
 export const ROLES_PER_USER_MAX = 20;
 export const TOKENS_MAX = 1_000;
-/** Of members, that have not ended: each has a few, as it renews its own in time. */
+/**
+ * Of members, that have not ended: each has a few, as it renews its own in time, and when its addresses change. With one
+ * more the oldest is revoked, ...
+ */
 export const CERTIFICATES_PER_MEMBER_MAX = 8;
+/** ... and what is revoked stays on the lists until it ends, so that has a bound, too. */
+export const CERTIFICATES_OPEN_PER_MEMBER_MAX = 32;
 export const CERTIFICATES_MAX = 8_000;
 /** That are trusted at a time: the one that signs, and those before it until all members have a new certificate. */
 export const AUTHORITIES_MAX = 3;
@@ -44,6 +49,12 @@ export const JOIN_ANSWER_BYTES_MAX = 16 * MIB;
 /** The time between two looks at whether a certificate is to be renewed: a 30th of its time, within these bounds. */
 export const RENEWAL_LOOK_MS_MIN = 250;
 export const RENEWAL_LOOK_MS_MAX = 60_000;
+/**
+ * Who has opened a connection between members goes over to a new one when this share of its time has gone, ...
+ */
+export const CONNECTION_EXPIRING_SHARE = 0.9;
+/** ... if at least this much is left by then: to answer what was sent over it. */
+export const CONNECTION_EXPIRING_MS_MIN = 100;
 /** A node that has heard nothing asks for its next certificate again. */
 export const RENEWAL_ANSWER_MS = 3_000;
 /** For tests of renewal; a certificate that is good for less is of no use. */

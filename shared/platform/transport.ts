@@ -28,6 +28,11 @@ export interface StreamHandlers {
   onEnd?(): void;
   /** The stream has ended, by either side. Called exactly once, and never before `start`. */
   onClose(reason: Error | undefined): void;
+  /**
+   * The certificates under which this side has opened the stream end before long, and the stream with them. It serves
+   * until then; who goes over to a new one now loses nothing. May be called more than once.
+   */
+  onExpiring?(): void;
   /** What was queued has fallen below the low-water mark after {@linkcode Stream.queuedBytes} had exceeded the high one. */
   onDrain?(): void;
 }

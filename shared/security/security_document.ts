@@ -16,6 +16,8 @@ import { isKeyText, keyLength } from "../base/key_text.ts";
 import {
   AUTHORITIES_MAX,
   CERTIFICATES_MAX,
+  CERTIFICATES_OPEN_PER_MEMBER_MAX,
+  CERTIFICATES_PER_MEMBER_MAX,
   GRANTS_PER_ROLE_MAX,
   JUDGED_CHARACTERS_MAX,
   ROLES_MAX,
@@ -275,6 +277,31 @@ export function revokeCertificates(
     document: changed(document, { revoked: [...document.revoked, ...now] }),
     revoked: found,
   };
+}
+
+/**
+ * Makes room for a member's next certificate: one that has many loses the oldest.
+ *
+ * @param by the member, with the certificate by which it asks, which it keeps
+ * @throws {KvError} `bad_request` if it has had too many lately
+ */
+export function roomForCertificate(
+  document: SecurityDocument,
+  by: { readonly id: string; readonly serial: string },
+  nowMs: number,
+): SecurityDocument {
+  const open = document.certificates.filter(({ id, untilMs }) => id === by.id && untilMs > nowMs);
+  if (open.length >= CERTIFICATES_OPEN_PER_MEMBER_MAX) {
+    throw new KvError(
+      "bad_request",
+      `renew_certificate: ${by.id} has had ${open.length} certificates that have not ended; it keeps the one that it has. ` +
+        "Do its addresses change all the time? A shorter --certificate-lifetime-ms lets it have more",
+    );
+  }
+  const valid = validCertificates(document, by.id, nowMs);
+  const oldest = valid.find(({ serial }) => serial !== by.serial);
+  if (valid.length < CERTIFICATES_PER_MEMBER_MAX || oldest === undefined) return document;
+  return revokeCertificates(document, oldest.serial, nowMs).document;
 }
 
 /**

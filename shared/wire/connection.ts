@@ -44,6 +44,8 @@ export interface ConnectionHandlers {
   onEnd?(connection: Connection): void;
   /** `queuedBytes` had gone above the stream's high-water mark and is now below the low one. */
   onDrain?(connection: Connection): void;
+  /** The stream ends before long, and another one can take its place: see `StreamHandlers`. */
+  onExpiring?(connection: Connection): void;
 }
 
 /** Options of a {@linkcode Connection}. */
@@ -114,6 +116,7 @@ export class Connection {
       onEnd: () => this.#onEnd(),
       onClose: (reason) => this.#onClose(reason),
       onDrain: () => this.#handlers.onDrain?.(this),
+      onExpiring: () => this.#handlers.onExpiring?.(this),
     });
   }
 

@@ -64,6 +64,16 @@ export class RequestTable {
     return asked;
   }
 
+  /** Gives what was sent to a table of its own: what is sent from here on goes over another connection. */
+  leave(): RequestTable {
+    const left = new RequestTable(this.#inFlightMax);
+    left.#sent = this.#sent;
+    left.#inFlight = this.#inFlight;
+    this.#sent = new Map();
+    this.#inFlight = 0;
+    return left;
+  }
+
   /** The connection ended: nothing that was sent over it will be answered. */
   disconnected(): void {
     this.#inFlight = 0;

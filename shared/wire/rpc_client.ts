@@ -8,7 +8,8 @@
  * connection which then broke, or that its deadline passed. A reply that comes too late is dropped.
  *
  * A server that stops says `closing`. From then on this side sends it nothing more, waits for the
- * answers to what was sent, and closes the connection; so no request is on its way when it ends.
+ * answers to what was sent, and closes the connection; so no request is on its way when it ends. A connection that
+ * ends before long because its certificates do is left in the same way, for a new one, over which requests go from then on.
  *
  * @module
  */
@@ -83,6 +84,8 @@ export class RpcClient {
 
   readonly #member: WantedMember | undefined;
   #connection: Connection | undefined;
+  /** Connections that were left, with what was sent over them and is not answered. */
+  readonly #left = new Map<Connection, RequestTable>();
   #abandon: (() => void) | undefined;
   /** `hello` was accepted. */
   #up = false;
@@ -136,7 +139,9 @@ export class RpcClient {
 
   /** Requests that were sent and not answered. */
   get inFlight(): number {
-    return this.#requests.sent;
+    let sent = this.#requests.sent;
+    for (const requests of this.#left.values()) sent += requests.sent;
+    return sent;
   }
 
   /** Connects without a request, and stays connected until `close`. */
@@ -213,12 +218,13 @@ export class RpcClient {
     this.#helloTimer?.cancel();
     this.#abandon?.();
     this.#abandon = undefined;
-    const reason = new KvError("unavailable", `the connection to ${this.#where} was closed`);
+    const reason = closedTo(this.#where);
     this.#deps.clock.defer(() => {
       this.#failWaiting(toErrorReply(reason));
-      this.#failPending(reason);
+      this.#failSent(this.#requests, reason);
     });
     this.#connection?.close(true);
+    for (const connection of this.#left.keys()) connection.close(true);
   }
 
   #onOpen(stream: Stream): void {
@@ -226,8 +232,9 @@ export class RpcClient {
     this.#silence.hear();
     const connection = new Connection(stream, this.#deps.clock, {
       onMessage: (message) => this.#onMessage(message, connection),
-      onInvalid: (error, id) => this.#onInvalid(error, id),
-      onClose: (reason) => this.#onClose(reason),
+      onInvalid: (error, id) => this.#onInvalid(error, id, connection),
+      onClose: (reason) => this.#onClose(reason, connection),
+      onExpiring: () => this.#leave(connection),
     });
     this.#connection = connection;
     connection.sendText(encodeWithId(this.#hello, HELLO_ID));
@@ -242,23 +249,38 @@ export class RpcClient {
     });
   }
 
+  /** Requests go over a new connection from here on. */
+  #leave(connection: Connection): void {
+    if (connection !== this.#connection || !this.#up || this.#retired || this.#closed) return;
+    this.#left.set(connection, this.#requests.leave());
+    this.#connection = undefined;
+    this.#up = this.#unanswered = false;
+    this.#closeIfDone(connection);
+    this.#handlers.onDown?.(undefined);
+    this.connect();
+  }
+
   #onMessage(message: Message, connection: Connection): void {
-    this.#silence.hear();
-    this.#unanswered = false;
     const { id } = message;
+    if (this.#left.has(connection)) {
+      if (typeof id !== "number") return;
+    } else {
+      this.#silence.hear();
+      this.#unanswered = false;
+    }
     if (message.req_type === "closing") {
       this.#retired = true;
       const error = new KvError("unavailable", `${this.#where} is stopping`);
       this.#failWaiting(toErrorReply(error));
-      this.#closeIfRetired();
+      this.#closeIfDone(connection);
       return;
     }
     if (MESSAGES[message.req_type].direction !== "reply") return;
     const reply = message as Reply;
     if (typeof id === "number") {
       reply.id = undefined;
-      this.#requests.answered(id)?.done(reply);
-      this.#onAnswered();
+      this.#sentOver(connection).answered(id)?.done(reply);
+      this.#onAnswered(connection);
     } else if (id === HELLO_ID) {
       this.#onHelloReply(reply, connection);
     } else if (id === undefined && reply.req_type === "error") {
@@ -286,16 +308,20 @@ export class RpcClient {
   }
 
   /** A line from the server that is not a message: the outcome of the request it was to answer stays unknown. */
-  #onInvalid(error: KvError, id: number | string | undefined): void {
+  #onInvalid(error: KvError, id: number | string | undefined, connection: Connection): void {
     if (typeof id !== "number") return;
     const text = `${this.#where} sent a reply that is not valid: ${error.message}`;
-    this.#requests.answered(id)?.done(this.#unknown(text));
-    this.#onAnswered();
+    this.#sentOver(connection).answered(id)?.done(this.#unknown(text));
+    this.#onAnswered(connection);
   }
 
-  #onAnswered(): void {
+  #sentOver(connection: Connection): RequestTable {
+    return this.#left.get(connection) ?? this.#requests;
+  }
+
+  #onAnswered(connection: Connection): void {
     this.#sendWaiting();
-    this.#closeIfRetired();
+    this.#closeIfDone(connection);
   }
 
   #sendWaiting(): void {
@@ -306,13 +332,22 @@ export class RpcClient {
     }
   }
 
-  #closeIfRetired(): void {
-    if (!this.#retired || this.#requests.sent > 0) return;
-    this.#lastError = new KvError("unavailable", `${this.#where} has stopped`);
-    this.#connection?.close(true);
+  /** A connection over which nothing more is asked ends with the last answer. */
+  #closeIfDone(connection: Connection): void {
+    const isLeft = this.#left.has(connection);
+    if (!isLeft && !this.#retired) return;
+    if (this.#sentOver(connection).sent > 0) return;
+    if (!isLeft) this.#lastError = new KvError("unavailable", `${this.#where} has stopped`);
+    connection.close(true);
   }
 
-  #onClose(reason: Error | undefined): void {
+  #onClose(reason: Error | undefined, connection: Connection): void {
+    const left = this.#left.get(connection);
+    if (left !== undefined) {
+      this.#left.delete(connection);
+      this.#failSent(left, reason ?? closedTo(this.#where));
+      return;
+    }
     this.#helloTimer?.cancel();
     this.#connection = undefined;
     this.#requests.disconnected();
@@ -329,7 +364,7 @@ export class RpcClient {
       : "closed the connection without an answer; is that the TCP port of a coordinator or node? If it is " +
         "secured, give credentials";
     const why = reason ?? this.#lastError ?? new KvError("unavailable", `${this.#where} ${ended}`);
-    this.#failPending(why);
+    this.#failSent(this.#requests, why);
     if (wasUp) this.#handlers.onDown?.(reason);
     this.#onFailure(asKvError(why));
   }
@@ -379,8 +414,8 @@ export class RpcClient {
     return errorReply("outcome_unknown", text);
   }
 
-  #failPending(why: Error): void {
-    for (const { done } of this.#requests.takeSent()) {
+  #failSent(requests: RequestTable, why: Error): void {
+    for (const { done } of requests.takeSent()) {
       done(this.#unknown(`the request was sent, and no reply came: ${why.message}`));
     }
   }
@@ -393,18 +428,27 @@ export class RpcClient {
   readonly #scan = (): void => {
     this.#scanTimer = undefined;
     const now = this.#deps.clock.monotonicMs();
-    for (const { deadlineMs, timeoutMs, done } of this.#requests.takeLostSent(now)) {
+    this.#dropSent(this.#requests, now);
+    if (this.#connection !== undefined) this.#closeIfDone(this.#connection);
+    for (const [connection, requests] of this.#left) {
+      this.#dropSent(requests, now);
+      this.#closeIfDone(connection);
+    }
+    this.#dropWaiting(now);
+    this.#checkSilence(now);
+    if (this.#closed || (!this.#isOwed && this.#left.size === 0)) return;
+    this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
+  };
+
+  /** What was sent and is overdue, and what nobody waits for. */
+  #dropSent(requests: RequestTable, now: number): void {
+    for (const { deadlineMs, timeoutMs, done } of requests.takeLostSent(now)) {
       const why = deadlineMs <= now
         ? `no reply came within ${Math.round(timeoutMs)} ms`
         : "nobody waits for its reply any more";
       done(this.#unknown(`the request was sent, and ${why}`));
     }
-    this.#closeIfRetired();
-    this.#dropWaiting(now);
-    this.#checkSilence(now);
-    if (this.#closed || !this.#isOwed) return;
-    this.#scanTimer ??= this.#deps.clock.setTimer(DEADLINE_SCAN_MS, this.#scan);
-  };
+  }
 
   /** Those that are overdue, and those for which nobody waits. */
   #dropWaiting(now: number): void {
@@ -437,6 +481,10 @@ export class RpcClient {
     connection?.sendText(`{"id":"${PING_ID}","req_type":"ping"}`);
     this.#handlers.onSilence?.(silentMs);
   }
+}
+
+function closedTo(where: string): KvError {
+  return new KvError("unavailable", `the connection to ${where} was closed`);
 }
 
 function asKvError(error: Error): KvError {

@@ -21,6 +21,7 @@ export const EXPECTED = {
   "adversary: acknowledgement forged": 5,
   "adversary: claims a later map": 5,
   "fault: users changed": 5,
+  "fault: certificate ends": 5,
   "adversary: comes as a stranger": 5,
   "adversary: comes as a user": 5,
   "adversary: comes as a member": 5,

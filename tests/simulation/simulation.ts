@@ -383,6 +383,7 @@ class Simulation {
     for (let at = 0; at < stormMs; at += checkMs) {
       await this.#pass(Math.min(checkMs, stormMs - at));
       world.changeUsers();
+      world.endCertificate();
       this.#invariants.checkAll();
       this.#judgeDatabases();
     }

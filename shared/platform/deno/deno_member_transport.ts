@@ -6,13 +6,19 @@
  * Invariants: a stream with a `member` has its verified certificate, of this cluster, within its time and not
  * revoked; one whose certificate is revoked, or ends by the date, while it is open is closed; a certificate that is not right is
  * refused, even if none would have been accepted; what is renewed counts from the next connection on, and
- * connections that stand stay.
+ * connections that stand stay. Who has opened one hears in time that a certificate of either side ends, and can go over
+ * to a new connection, under those of then.
  *
  * @module
  */
+import { X509Certificate } from "node:crypto";
 import type { PeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 import { invariant, KvError, messageOf } from "../../base/errors.ts";
-import { RENEWAL_LOOK_MS_MAX } from "../../limits/security.ts";
+import {
+  CONNECTION_EXPIRING_MS_MIN,
+  CONNECTION_EXPIRING_SHARE,
+  RENEWAL_LOOK_MS_MAX,
+} from "../../limits/security.ts";
 import type { Logger } from "../logger.ts";
 import {
   type MemberIdentity,
@@ -55,7 +61,9 @@ export class MemberTransport implements Transport {
   readonly #open = new Set<TlsConnection>();
   /** When the certificates of open connections end, in milliseconds since 1970. */
   readonly #untilMs = new WeakMap<MemberName, number>();
-  /** The next look at whether one has ended. */
+  /** When those that this process has opened are told that they end, in milliseconds since 1970. */
+  readonly #expiringMs = new WeakMap<TlsConnection, number>();
+  /** The next look at whether one has ended, or is to be told. */
   #look: ReturnType<typeof setTimeout> | undefined;
   #lookMs = Infinity;
 
@@ -171,8 +179,9 @@ export class MemberTransport implements Transport {
   ): Promise<TlsConnection> {
     const raw = await connectedTo(address, signal);
     isReached();
+    const shown = this.#shown();
     const options = {
-      ...this.#shown(),
+      ...shown,
       servername: memberServerName(wanted),
       rejectUnauthorized: true,
     };
@@ -186,6 +195,7 @@ export class MemberTransport implements Transport {
     try {
       if (signal.aborted) giveUp();
       await connection.admitted;
+      this.#planExpiry(connection, shown.cert);
     } catch (error) {
       connection.close();
       throw error;
@@ -204,7 +214,7 @@ export class MemberTransport implements Transport {
   }
 
   /** What every connection shows and trusts: asked for each time, because it changes. */
-  #shown(): SecureContextOptions {
+  #shown(): SecureContextOptions & { readonly cert: string } {
     const { certificate, key, authorities } = this.#identity.current();
     // No older version: it would show certificates to whoever listens.
     const [minVersion, maxVersion] = ["TLSv1.3", "TLSv1.3"] as const;
@@ -249,16 +259,38 @@ export class MemberTransport implements Transport {
     return member;
   }
 
-  /** Closes connections of members whose certificates count no more. */
+  /** @param own the certificate that this side has shown, PEM */
+  #planExpiry(connection: TlsConnection, own: string): void {
+    const nowMs = Date.now();
+    const untilMs = Math.min(
+      this.#untilOf(connection.member),
+      Date.parse(new X509Certificate(own).validTo),
+    );
+    const leftMs = (untilMs - nowMs) * (1 - CONNECTION_EXPIRING_SHARE);
+    if (leftMs < CONNECTION_EXPIRING_MS_MIN) return;
+    this.#expiringMs.set(connection, untilMs - leftMs);
+    if (this.#look === undefined || untilMs - leftMs < this.#lookMs) {
+      this.#lookLater(untilMs - leftMs);
+    }
+  }
+
+  #untilOf(member: MemberName | undefined): number {
+    return (member === undefined ? undefined : this.#untilMs.get(member)) ?? Infinity;
+  }
+
+  /** Closes connections of members whose certificates count no more, and tells those whose end is near. */
   #endUncertified(): void {
+    const nowMs = Date.now();
     let nextMs: number | undefined;
     for (const connection of [...this.#open]) {
       const { member } = connection;
       if (member === undefined) continue;
-      const untilMs = this.#untilMs.get(member) ?? Infinity;
+      const untilMs = this.#untilOf(member);
       const isRevoked = this.#identity.isRevoked(member.serial);
-      if (!isRevoked && Date.now() <= untilMs) {
-        nextMs = Math.min(nextMs ?? Infinity, untilMs);
+      if (!isRevoked && nowMs <= untilMs) {
+        const expiringMs = this.#expiringMs.get(connection) ?? Infinity;
+        if (expiringMs <= nowMs) connection.onExpiring();
+        nextMs = Math.min(nextMs ?? Infinity, expiringMs > nowMs ? expiringMs : untilMs);
         continue;
       }
       const { role, id } = member;

@@ -30,6 +30,8 @@ export interface ByteConnection {
   readonly remoteAddr: Deno.Addr;
   /** The member at the other end, as soon as its certificate is verified. */
   readonly member?: MemberName | undefined;
+  /** One that can expire has it, and calls what the stream puts here: see {@linkcode StreamHandlers}. */
+  onExpiring?: () => void;
   /** @returns how many bytes it has put into `buffer`; null: the other side will send no more */
   read(buffer: Uint8Array): Promise<number | null>;
   /** @returns how many of the bytes the system has accepted */
@@ -83,6 +85,7 @@ export class DenoStream implements Stream {
 
   start(handlers: StreamHandlers): void {
     this.#handlers = handlers;
+    if (this.#conn.onExpiring !== undefined) this.#conn.onExpiring = () => handlers.onExpiring?.();
     if (this.#state === "closed") this.#tellClosed();
     else queueMicrotask(() => void this.#readAll());
   }

@@ -54,6 +54,8 @@ export class TlsConnection implements ByteConnection {
   readonly admitted: Promise<void>;
   /** Called once, at its end. */
   onClosed: () => void = () => {};
+  /** Called when its certificates end before long. */
+  onExpiring: () => void = () => {};
   readonly #endTcp: () => void;
   readonly #judge: Judge;
   readonly #handshakeTimer: ReturnType<typeof setTimeout>;

@@ -13,7 +13,6 @@ import { KvError } from "../../base/errors.ts";
 import {
   CERTIFICATE_HOSTS_MAX,
   CERTIFICATE_LIFETIME_MS,
-  CERTIFICATES_PER_MEMBER_MAX,
   MEMORY_CERTIFICATE_LIFETIME_MS,
 } from "../../limits/security.ts";
 import { Secret } from "../../base/secret.ts";
@@ -42,6 +41,7 @@ import {
   type IssuedCertificate,
   judgedPart,
   revokeCertificates,
+  roomForCertificate,
   rotateAuthority,
   type SecurityDocument,
   validCertificates,
@@ -139,6 +139,7 @@ export class MemberAuthority {
     const prepared = this.#prepare({ request, id, role, hosts, lifetimeMs }, (document) => {
       checkToken(document);
       isNew(document);
+      return document;
     });
     keeper.carryOut(prepared, {
       what: "join",
@@ -173,11 +174,7 @@ export class MemberAuthority {
           `renew_certificate: ${id} has no certificate that counts; it has to join again`,
         );
       }
-      if (valid.length < CERTIFICATES_PER_MEMBER_MAX) return;
-      throw new KvError(
-        "bad_request",
-        `renew_certificate: ${id} has ${valid.length} valid certificates, which is too many`,
-      );
+      return roomForCertificate(document, member, clock.wallMs());
     });
     keeper.carryOut(prepared, {
       what: "renew_certificate",
@@ -309,7 +306,8 @@ export class MemberAuthority {
       hosts: readonly string[];
       lifetimeMs: number;
     },
-    check: (document: SecurityDocument) => void,
+    /** Makes the document ready for it. @throws {KvError} if it must not be signed */
+    check: (document: SecurityDocument) => SecurityDocument,
   ): Promise<OrderedChange> {
     const { clock, keeper } = this.#deps;
     const { cluster } = keeper.document;
@@ -319,11 +317,11 @@ export class MemberAuthority {
     const certificate = await authority.signMember(request, subject, hosts, madeMs, lifetimeMs);
     const { serial, untilMs } = readMemberCertificate(certificate);
     return (before) => {
-      check(before);
-      checkSigner(before, signer);
+      const ready = check(before);
+      checkSigner(ready, signer);
       const by = fingerprintOfPem(signer);
       const issued: IssuedCertificate = { id, role, serial, madeMs, untilMs, authority: by };
-      const document = addCertificate(before, issued, madeMs);
+      const document = addCertificate(ready, issued, madeMs);
       const { authorities, bridges } = document;
       const granted: Granted = {
         cluster,

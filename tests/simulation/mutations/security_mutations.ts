@@ -41,6 +41,30 @@ export const SECURITY_MUTATIONS: readonly Mutation[] = [
     storm: "adversary",
   },
   {
+    name: "what was sent over a connection that expires is forgotten",
+    file: "shared/wire/rpc_client.ts",
+    edits: [[
+      "this.#left.set(connection, this.#requests.leave());",
+      "this.#left.set(connection, new RequestTable(0));",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/shared/wire/rpc_client_test.ts",
+  },
+  {
+    name: "nobody is told before a certificate ends",
+    file: "shared/platform/deno/deno_member_transport.ts",
+    edits: [["if (expiringMs <= nowMs) connection.onExpiring();", ""]],
+    seedsMax: 1,
+    test: "tests/contract/member_transport_test.ts",
+  },
+  {
+    name: "a member that gets one certificate more loses the one by which it asks",
+    file: "shared/security/security_document.ts",
+    edits: [["valid.find(({ serial }) => serial !== by.serial)", "valid[0]"]],
+    seedsMax: 1,
+    test: "tests/unit/shared/security/security_document_test.ts",
+  },
+  {
     name: "a rotation is finished without a look at who has a certificate of the new authority",
     file: "shared/security/security_document.ts",
     edits: [[

@@ -232,6 +232,20 @@ export class SimNetwork {
     this.#sendDatagram(from, formatAddress(to), to, bytes.slice());
   }
 
+  /**
+   * The certificate ends that a process has shown: over streams between members whoever has opened them is told, and
+   * after a while they end.
+   */
+  expire({ host }: SimProcess, graceMs: number): void {
+    const expiring = [...this.#ends].filter((end) =>
+      end.isCaller && end.member !== undefined && (end.host === host || end.remote.host === host)
+    );
+    for (const end of expiring) this.scheduler.after(0, end.process, () => end.expire());
+    this.scheduler.after(graceMs, undefined, () => {
+      for (const end of expiring) if (!end.closed) end.breakBoth("the certificate has ended");
+    });
+  }
+
   /** A member's certificate was revoked while its streams were open. */
   #endRevoked(process: SimProcess, { identity }: SimTls): void {
     for (const end of [...this.#ends]) {
@@ -382,6 +396,7 @@ export class SimNetwork {
         const near = new SimStream(this, process, address, hands.called);
         const from = { host, port: this.#portNext++ };
         const far = new SimStream(this, listening.process, from, hands.caller);
+        near.isCaller = true;
         near.join(far);
         far.join(near);
         this.#ends.add(far);

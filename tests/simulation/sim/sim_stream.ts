@@ -55,6 +55,8 @@ export class SimStream implements Stream {
   /** Who is at the other end, as its certificate says. */
   readonly member: MemberName | undefined;
   closed = false;
+  /** This end has opened it. */
+  isCaller = false;
   /** Nothing gets through any more, and nobody says so. */
   forgotten = false;
   readonly #network: StreamNetwork;
@@ -105,6 +107,11 @@ export class SimStream implements Stream {
 
   join(other: SimStream): void {
     this.#other = other;
+  }
+
+  /** The certificates end under which this end has opened it. */
+  expire(): void {
+    if (this.process.alive && !this.closed) this.#handlers?.onExpiring?.();
   }
 
   start(handlers: StreamHandlers): void {

@@ -77,6 +77,8 @@ const HEARTBEAT_PORT = 3769;
 const NODE_PORT = 8081;
 /** In a secured cluster. */
 const PEER_PORT = 18_081;
+/** Between the moment when who has opened a connection is told that its certificates end, and that end. */
+const CERTIFICATE_GRACE_MS = 2_000;
 
 /** What a cluster is like. */
 export interface ClusterShape {
@@ -596,6 +598,20 @@ export class World {
     );
   }
 
+  /** The certificate of a member of a secured cluster ends; it has had its next one for a while. */
+  endCertificate(): void {
+    const { security } = this;
+    if (security === undefined) return;
+    const hosts = [...this.members, ...this.allCoordinatorHosts];
+    const host = hosts[randomBelow(this.#securityRandom, hosts.length)];
+    const identity = host?.identity;
+    if (host?.process === undefined || identity === undefined) return;
+    const { id, role } = JSON.parse(identity.current().certificate);
+    identity.renew(security.identityOf(id, role).current());
+    this.coverage.hit("fault: certificate ends");
+    this.network.expire(host.process, CERTIFICATE_GRACE_MS);
+  }
+
   /** A node that runs and does not judge as the coordinator says. */
   get whoJudgesByOldUsers(): string | undefined {
     // If an old copy was put back, nodes have a later version than the coordinator.
@@ -770,7 +786,7 @@ export class World {
     adopt(access.document);
     return {
       access,
-      // Certificates last for longer than any run, so none is renewed.
+      // How certificates are renewed is not simulated: see `endCertificate`.
       membership: {
         start: () => {},
         stop: () => {},

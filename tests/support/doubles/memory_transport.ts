@@ -77,6 +77,13 @@ export class MemoryNetwork {
     }
   }
 
+  /** The certificates end before long under which a host has opened streams to another one. */
+  expire(from: string, to: string): void {
+    for (const end of [...this.#ends]) {
+      if (end.host === from && end.remote.host === to) end.expire();
+    }
+  }
+
   /** The host's process has died: nobody listens there, and its streams break. */
   crash(host: string): void {
     for (const [key, listener] of this.#listeners) {
@@ -316,6 +323,10 @@ class MemoryStream implements Stream {
     const error = () => new KvError("unavailable", `the connection broke: ${why}`);
     this.#other?.finish(error());
     this.finish(error());
+  }
+
+  expire(): void {
+    this.#handlers?.onExpiring?.();
   }
 
   /** This end's process is gone: its handlers are never called again; the other end breaks. */

@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type ErrorCode, KvError } from "../../../../shared/base/errors.ts";
 import {
+  CERTIFICATES_OPEN_PER_MEMBER_MAX,
+  CERTIFICATES_PER_MEMBER_MAX,
   GRANTS_PER_ROLE_MAX,
   JUDGED_CHARACTERS_MAX,
   TOKENS_MAX,
@@ -22,9 +24,11 @@ import {
   removeUser,
   revokeCertificates,
   revokeToken,
+  roomForCertificate,
   rotateAuthority,
   type SecurityDocument,
   setRole,
+  validCertificates,
 } from "../../../../shared/security/security_document.ts";
 import { HASH, OTHER_HASH, SEAL_KEY, tokenOf } from "../../../support/data/security_samples.ts";
 
@@ -118,6 +122,28 @@ Deno.test("SecurityDocument: a user's tokens go with it, ended ones make room, a
   const users = Array.from({ length: USERS_MAX - 1 }, (_, i) => ({ name: `u${i}`, roles: [] }));
   const crowded = { ...FIRST, users: [...FIRST.users, ...users] };
   assertEquals(refused(() => addUser(crowded, { name: "more", roles: [] })), "bad_request");
+});
+
+Deno.test("roomForCertificate: a member with many loses the oldest, never the one by which it asks; and there is a bound", () => {
+  const nowMs = 1_000;
+  const by = { id: "aaaa", serial: "1" };
+  let document: SecurityDocument = FIRST;
+  const sign = (serial: string) => {
+    const next = { id: by.id, role: "node", serial, madeMs: nowMs, untilMs: 9_000 } as const;
+    document = addCertificate(roomForCertificate(document, by, nowMs), next, nowMs);
+  };
+  const valid = () => validCertificates(document, by.id, nowMs).map(({ serial }) => serial);
+  for (let serial = 1; serial <= CERTIFICATES_PER_MEMBER_MAX; serial++) sign(`${serial}`);
+  assertEquals(document.revoked, []);
+  sign("ff");
+  assertEquals(valid(), ["1", "3", "4", "5", "6", "7", "8", "ff"]);
+  while (document.certificates.length < CERTIFICATES_OPEN_PER_MEMBER_MAX) {
+    sign(`abc${document.certificates.length}`);
+  }
+  assertEquals([valid().length, valid()[0]], [CERTIFICATES_PER_MEMBER_MAX, "1"]);
+  const room = (atMs: number) => roomForCertificate(document, by, atMs);
+  assertEquals(refused(() => room(nowMs)), "bad_request");
+  assertEquals(room(9_000), document, "what has ended does not count");
 });
 
 Deno.test("parseSecurityDocument: what was written is read, anything else is damage", () => {

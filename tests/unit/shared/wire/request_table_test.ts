@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { RequestTable } from "../../../../shared/wire/request_table.ts";
 
 function asked(deadlineMs: number) {
@@ -23,6 +23,20 @@ Deno.test("RequestTable: with a bound, what has been asked for longest goes firs
   const table = new RequestTable(1);
   for (const deadlineMs of [20, 30, 10, 20]) table.wait(asked(deadlineMs));
   assertEquals(table.takeWaiting().map(({ deadlineMs }) => deadlineMs), [10, 20, 20, 30]);
+});
+
+Deno.test("RequestTable: what was sent over a connection that is left is in a table of its own", () => {
+  const table = new RequestTable(1);
+  const before = asked(10);
+  const id = table.send(before);
+  table.wait(asked(30));
+  const left = table.leave();
+  assertEquals([left.sent, left.waiting, table.sent, table.waiting], [1, 0, 0, 1]);
+  const next = table.next();
+  assert(next !== undefined, "the new connection has room");
+  const idAfter = table.send(next);
+  assertEquals([table.answered(id), left.answered(idAfter)], [undefined, undefined]);
+  assertEquals(left.answered(id), before);
 });
 
 Deno.test("RequestTable: overdue requests are taken out, and keep their place in flight until the connection ends", () => {

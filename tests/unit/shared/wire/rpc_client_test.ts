@@ -367,3 +367,72 @@ Deno.test("RpcClient: a server that is closing gets nothing more, and the connec
   bench.clock.advance(5);
   assertEquals([bench.codes, bench.events], [["unavailable", "ack"], ["up", "down"]]);
 });
+
+Deno.test("RpcClient goes over to a new connection before the certificates end, and loses nothing", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask();
+  bench.clock.advance(20);
+  bench.network.expire("client", "node");
+  // What comes from here on goes over the new one, and has its answer first.
+  bench.ask({ req_type: "get", key: "k" });
+  bench.clock.advance(20);
+  assertEquals([bench.node.hellos.length, bench.node.seen.length], [2, 2]);
+  assertEquals([bench.client.inFlight, bench.network.openEnds], [2, 4]);
+  const [put, get] = bench.node.held;
+  get?.reply({ req_type: "data", message: "v" });
+  bench.clock.advance(5);
+  assertEquals([bench.codes, bench.events], [["data"], ["up", "down", "up"]]);
+  put?.reply(OK);
+  bench.clock.advance(5);
+  assertEquals([bench.codes, bench.network.openEnds], [["data", "ack"], 2]);
+  // One over which nothing is under way ends at once.
+  bench.network.expire("client", "node");
+  bench.clock.advance(20);
+  assertEquals([bench.node.hellos.length, bench.network.openEnds], [3, 2]);
+  bench.client.close();
+  bench.clock.advance(5);
+  assertEquals(bench.network.openEnds, 0);
+});
+
+Deno.test("RpcClient: what was sent over a connection that was left has an end, whatever becomes of that", async () => {
+  const bench = await Bench.start(() => "hold");
+  const leave = (timeoutMs?: number) => {
+    bench.ask(PUT, timeoutMs);
+    bench.clock.advance(20);
+    bench.network.expire("client", "node");
+    bench.clock.advance(20);
+  };
+  // Its deadline passes.
+  leave(100);
+  bench.clock.advance(100 + 2 * DEADLINE_SCAN_MS);
+  // Three ends: the server still works on it.
+  assertEquals([bench.codes, bench.network.openEnds], [["outcome_unknown"], 3]);
+  // It breaks.
+  leave();
+  bench.network.reset("client", "node");
+  bench.clock.advance(RECONNECT_MS_MAX);
+  assertEquals(bench.codes, ["outcome_unknown", "outcome_unknown"]);
+  // The client is closed.
+  leave();
+  bench.client.close();
+  bench.clock.advance(5);
+  assertEquals(bench.codes, ["outcome_unknown", "outcome_unknown", "outcome_unknown"]);
+  assertEquals(bench.client.inFlight, 0);
+});
+
+Deno.test("RpcClient: a server that stops while a connection to it is left is heard", async () => {
+  const bench = await Bench.start(() => "hold");
+  bench.ask();
+  bench.clock.advance(20);
+  bench.network.expire("client", "node");
+  bench.clock.advance(20);
+  bench.node.push({ req_type: "closing" });
+  bench.clock.advance(5);
+  bench.ask();
+  bench.clock.advance(5);
+  assertEquals(bench.codes, ["unavailable"]);
+  bench.node.held[0]?.reply(OK);
+  bench.clock.advance(5);
+  assertEquals(bench.codes, ["unavailable", "ack"]);
+  bench.client.close();
+});
