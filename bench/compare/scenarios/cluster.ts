@@ -1,8 +1,8 @@
 /**
- * Three nodes against three members of etcd, 100 clients, values of 256 bytes: writes (ours synced on
+ * Three nodes against three members of etcd, values of 256 bytes: writes (ours synced on
  * all three replicas, etcd's on a majority) and linearizable reads. Three ways to connect: as programs
- * do (our library; gRPC over one connection to each member), each client with a connection of its own
- * (RESP; gRPC), and HTTP with keep-alive on both sides.
+ * do (our library; gRPC over one connection to each member), with 100 and with 1,000 operations under way, each of 100
+ * clients with a connection of its own (RESP; gRPC), and HTTP with keep-alive on both sides.
  *
  * @module
  */
@@ -20,8 +20,7 @@ const VALUE_BYTES = 256;
 const KEYS = 10_000;
 const YCSB_KEYS = 100_000;
 const QUICK_KEYS = 1_000;
-const WRITE_AIM = 10;
-const READ_AIM = 5;
+const MANY_CLIENTS = 1_000;
 
 interface Way {
   readonly name: string;
@@ -29,6 +28,9 @@ interface Way {
   readonly ours: ClientKind;
   readonly theirs: ClientKind;
   readonly connections: number;
+  readonly clients: number;
+  /** The ratio of rates that is aimed at. */
+  readonly aims: { readonly write: number; readonly read: number };
 }
 
 const LIBRARY: Way = {
@@ -37,6 +39,14 @@ const LIBRARY: Way = {
   ours: "library",
   theirs: "etcd-grpc",
   connections: NODES,
+  clients: CLIENTS,
+  aims: { write: 2.5, read: 12 },
+};
+const MANY: Way = {
+  ...LIBRARY,
+  name: "library-1000",
+  clients: MANY_CLIENTS,
+  aims: { write: 2.5, read: 10 },
 };
 const CONNECTIONS: Way = {
   name: "connections",
@@ -44,6 +54,8 @@ const CONNECTIONS: Way = {
   ours: "resp",
   theirs: "etcd-grpc",
   connections: CLIENTS,
+  clients: CLIENTS,
+  aims: { write: 2, read: 6 },
 };
 const HTTP: Way = {
   name: "http",
@@ -51,6 +63,8 @@ const HTTP: Way = {
   ours: "http",
   theirs: "etcd-http",
   connections: CLIENTS,
+  clients: CLIENTS,
+  aims: { write: 1.5, read: 5 },
 };
 
 /** Writes and reads. */
@@ -65,11 +79,11 @@ export const CLUSTER: Scenario = {
     await loadKeys(generator, clientOf(kv, "library", NODES), data);
     if (etcd !== undefined) await loadKeys(generator, clientOf(etcd, "etcd-grpc", NODES), data);
     const possible = await ways(kv, context);
-    for (const [verb, reads, aim] of [["write", 0, WRITE_AIM], ["read", 1, READ_AIM]] as const) {
+    for (const [verb, reads] of [["write", 0], ["read", 1]] as const) {
       for (const way of possible) {
         const work: Work = {
           data,
-          clients: CLIENTS,
+          clients: way.clients,
           mix: { reads, readModifyWrites: 0 },
           distribution: "uniform",
         };
@@ -79,8 +93,8 @@ export const CLUSTER: Scenario = {
           name: `cluster-${verb}-${way.name}`,
           title:
             `3 nodes, ${reads === 0 ? "writes synced on all 3 replicas" : "linearizable reads"}, ` +
-            `${CLIENTS} clients, ${VALUE_BYTES} B, ${way.title}`,
-          aim,
+            `${way.clients} clients, ${VALUE_BYTES} B, ${way.title}`,
+          aim: way.aims[verb],
           ours: on(kv, way.ours),
           ...(etcd === undefined ? {} : { theirs: on(etcd, way.theirs) }),
         });
@@ -147,6 +161,7 @@ async function ways(kv: KvSystem, context: ScenarioContext): Promise<Way[]> {
   if (!http) context.note("this kv-node does not speak HTTP: those rows are left out");
   return [
     LIBRARY,
+    MANY,
     resp ? CONNECTIONS : { ...CONNECTIONS, ours: "wire" },
     ...(http ? [HTTP] : []),
   ];

@@ -33,8 +33,8 @@ export const MEMORY: Scenario = {
   run: (context) =>
     measureNode(context, "memory", [
       { test: "set", pipeline: 1, aim: 0.75 },
-      { test: "get", pipeline: 1, aim: 0.75 },
-      { test: "set", pipeline: 16, aim: 0.6 },
+      { test: "get", pipeline: 1, aim: 0.9 },
+      { test: "set", pipeline: 16, aim: 0.45 },
       { test: "get", pipeline: 16, aim: 0.6 },
     ]),
 };
@@ -46,8 +46,8 @@ export const DURABLE: Scenario = {
   group: "comparison",
   run: (context) =>
     measureNode(context, "leveldb", [
-      { test: "set", pipeline: 1, aim: 1.3 },
-      { test: "set", pipeline: 16, aim: 0.8 },
+      { test: "set", pipeline: 1, aim: 0.9 },
+      { test: "set", pipeline: 16, aim: 0.6 },
     ]),
 };
 
