@@ -259,7 +259,9 @@ export class CoordinatorSession {
           onClose: (reason, from) => {
             if (from === this.#connection) this.#onClose(reason);
           },
-          onExpiring: (expiring) => expiring.close(true),
+          onExpiring: (expiring) => {
+            if (expiring === this.#connection) this.#goOver(expiring);
+          },
         });
         this.#connection = connection;
         this.#register(connection, true);
@@ -473,6 +475,17 @@ export class CoordinatorSession {
   #giveUp(reason: Error): void {
     this.#choice.silent(this.#address);
     this.#break(reason);
+  }
+
+  /** The connection's certificates end before long: this node registers over a new one. */
+  #goOver(connection: Connection): void {
+    if (this.#state !== "registered") return;
+    this.#connection = undefined;
+    connection.close(true);
+    this.#cancelTimers();
+    this.#options.onDown();
+    this.#deps.log.debug("a new connection to the coordinator, under the present certificates");
+    this.#attempt();
   }
 
   #onClose(reason: Error | undefined): void {

@@ -368,6 +368,16 @@ Deno.test("CoordinatorSession connects anew after a break, and keeps trying", as
   bench.session.close();
 });
 
+Deno.test("CoordinatorSession goes over to a new connection before the certificates end, at once and without a complaint", async () => {
+  const bench = new Bench();
+  await bench.start();
+  bench.network.expire("node", "coordinator");
+  await bench.clock.run(10);
+  assertEquals([bench.connections.length, bench.sent("register").length], [2, 2]);
+  assertEquals([bench.session.up, bench.log, bench.network.openEnds], [true, [], 2]);
+  bench.session.close();
+});
+
 Deno.test("CoordinatorSession connects anew when registering is not answered", async () => {
   const bench = new Bench();
   const answer = bench.onRegister;

@@ -298,6 +298,18 @@ Deno.test("PeerLink: writes that wait for the end of the turn do not outlive the
   link.close();
 });
 
+Deno.test("PeerLink: before the certificates end it says what it has to say, and is made again at once", async () => {
+  const bench = new Bench();
+  const link = await bench.up();
+  link.append(1, 1, 1, 0, writeOf("a"));
+  bench.clock.advance(0);
+  bench.network.expire("a", "b");
+  bench.clock.advance(PEER_RECONNECT_MS_MIN + 2 * ROUND_TRIP_MS);
+  assertEquals([link.isUp, bench.events], [true, ["down node-b", "up node-b"]]);
+  assertEquals(outline(bench.peer.take()), ["1:a@0"]);
+  link.close();
+});
+
 Deno.test("PeerLink: tries again with growing pauses while nobody is there", async () => {
   const bench = new Bench();
   const link = bench.link();
