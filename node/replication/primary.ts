@@ -177,9 +177,9 @@ export class Primary implements StreamOwner {
     return this.#intents.isHeld(key);
   }
 
-  /** Whether such a transaction holds any key. */
-  holdsAny(): boolean {
-    return this.#intents.intents.size > 0;
+  /** Whether such a transaction holds a key that is wanted. */
+  holdsAny(isWanted: (key: string) => boolean): boolean {
+    return this.#intents.intentCount > 0 && this.#intents.heldKeys(isWanted).length > 0;
   }
 
   get inFlightCount(): number {
@@ -256,19 +256,26 @@ export class Primary implements StreamOwner {
     this.#waiting.add(request, reply, (left) => this.#carryOut(left, reply));
   }
 
-  /** Runs `then` with the partition readable and everything up to now committed; for scans. */
-  whenStable(request: Timed, reply: ReplyTo, then: () => void): void {
-    if (this.#mustWait(request)) {
-      this.#waiting.add(request, reply, (left) => this.#whenStableNow(left, reply, then));
-    } else this.#whenStableNow(request, reply, then);
-  }
-
-  #whenStableNow(request: Timed, reply: ReplyTo, then: () => void): void {
-    this.transactions.whenFree(request, reply, (free) => {
-      this.whenReadable(free, reply, (left) => {
-        this.#writes.whenCommitted(this.#writes.last, left, reply, then);
-      });
-    });
+  /**
+   * Runs `then` with the partition readable and everything up to now committed; for scans.
+   *
+   * @param isWanted the keys that are read, by default all: others may be held by a transaction
+   */
+  whenStable(
+    request: Timed,
+    reply: ReplyTo,
+    then: () => void,
+    isWanted?: (key: string) => boolean,
+  ): void {
+    const now = (left: Timed) => {
+      this.transactions.whenFree(left, reply, (free) => {
+        this.whenReadable(free, reply, (readable) => {
+          this.#writes.whenCommitted(this.#writes.last, readable, reply, then);
+        });
+      }, isWanted);
+    };
+    if (this.#mustWait(request)) this.#waiting.add(request, reply, now);
+    else now(request);
   }
 
   /** This node's disk has everything up to `lastSeq`. */

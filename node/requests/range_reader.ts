@@ -11,6 +11,7 @@
 import { type Entry, isLive } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
+import { isInRange, keyRange } from "../../shared/base/key_range.ts";
 import { RANGES_BYTES_MAX, RANGES_SPARE_ROWS } from "../../shared/limits/requests.ts";
 import { PASS_PAGE_BYTES, PASS_PAGE_ROWS } from "../../shared/limits/storage.ts";
 import type { ReadRange } from "../../shared/operations/ranges.ts";
@@ -28,9 +29,14 @@ export interface RangesOwner {
   /** The answer to everybody since this node is not the primary any more; undefined while it is. */
   readonly notPrimary: Reply | undefined;
   /** Runs `then` with the partition readable and everything up to now committed. */
-  whenStable(request: Timed, reply: ReplyTo, then: () => void): void;
-  /** Whether a transaction over several partitions holds any key (rule X3). */
-  holdsAny(): boolean;
+  whenStable(
+    request: Timed,
+    reply: ReplyTo,
+    then: () => void,
+    isWanted: (key: string) => boolean,
+  ): void;
+  /** Whether a transaction over several partitions holds a key that is wanted (rule X3). */
+  holdsAny(isWanted: (key: string) => boolean): boolean;
   fail(error: unknown, request: KeyRequest, reply: ReplyTo): void;
 }
 
@@ -60,9 +66,10 @@ export class RangeReader {
     const { ports } = this.#owner;
     const deadlineMs = deadlineOf(request, ports.nowMs());
     const left = () => withTimeLeft(request, deadlineMs, ports.nowMs());
+    const isRead = (key: string) => request.ranges.some((range) => isInRange(key, keyRange(range)));
     this.#owner.whenStable(request, reply, () => {
       // Rule X3: what holds keys now may have come while the others were waited for.
-      if (this.#owner.holdsAny()) {
+      if (this.#owner.holdsAny(isRead)) {
         this.#begin(left(), reply, look);
         return;
       }
@@ -78,7 +85,7 @@ export class RangeReader {
         if (notPrimary === undefined) this.#owner.fail(error, left(), reply);
         else reply(notPrimary);
       });
-    });
+    }, isRead);
   }
 
   /** What was read may have been written shortly before: it leaves when that is committed. Rule R1. */

@@ -105,7 +105,7 @@ export function evaluateTransaction(
 export type StepsEvaluation =
   & {
     readonly keys: readonly string[];
-    /** Deletions of what was found expired; it has expired, whatever else comes of it. */
+    /** Deletions of what was found expired and is not written over; it has expired, whatever else comes of it. */
     readonly expired: readonly Change[];
   }
   & (
@@ -198,7 +198,8 @@ class Overlay {
   readonly #asOne: boolean;
   readonly #seen = new Map<string, Entry | undefined>();
   readonly #changes: Change[] = [];
-  readonly #expired: Change[] = [];
+  /** Deletions of what was found expired, by key, and their places among the changes. */
+  readonly #expired = new Map<string, { readonly change: Change; readonly place: number }>();
   readonly #writes = new Map<string, Write>();
   #version: number | undefined;
   writtenBytes = 0;
@@ -229,19 +230,20 @@ class Overlay {
     this.#seen.set(key, live);
     if (found !== undefined && live === undefined && !isTombstone(found)) {
       const change = { key, write: EXPIRY };
+      this.#expired.set(key, { change, place: this.#changes.length });
       this.#changes.push(change);
-      this.#expired.push(change);
     }
     return live;
   }
 
   /** Changes a key. @returns the version that it will have */
   write(key: string, write: Write): number {
-    const ownSeq = this.#store.state.lastSeq + this.#changes.length + 1;
+    const place = this.#placeOf(key);
+    const ownSeq = this.#store.state.lastSeq + place + 1;
     const seq = this.#givenVersion ?? ownSeq;
-    this.#changes.push(
-      this.#asOne && seq !== ownSeq ? { key, write, version: seq } : { key, write },
-    );
+    this.#changes[place] = this.#asOne && seq !== ownSeq
+      ? { key, write, version: seq }
+      : { key, write };
     this.#writes.set(key, write);
     this.writtenBytes += key.length + write.value.length;
     const entry = { key, seq, term: 0, timestampMs: this.#wallMs, ...write };
@@ -250,12 +252,22 @@ class Overlay {
     return seq;
   }
 
+  /**
+   * Which of the changes the next write of a key is. If the version is given, it is the deletion's if the key had expired:
+   * otherwise the deletion might be a greater version than what is written over it. Rules X8 and W10.
+   */
+  #placeOf(key: string): number {
+    const { length } = this.#changes;
+    if (this.#givenVersion === undefined || this.#writes.has(key)) return length;
+    return this.#expired.get(key)?.place ?? length;
+  }
+
   /** Everything was carried out. */
   done(replies: readonly Reply[]): StepsEvaluation {
     return {
       kind: "done",
       keys: [...this.#seen.keys()],
-      expired: this.#expired,
+      expired: this.#expiredNow((key) => !this.#writes.has(key)),
       replies,
       changes: this.#changes,
       writes: this.#writes,
@@ -265,7 +277,12 @@ class Overlay {
 
   /** Nothing is carried out. */
   refused(answer: Reply): StepsEvaluation {
-    return { kind: "refused", keys: [...this.#seen.keys()], expired: this.#expired, answer };
+    const expired = this.#expiredNow(() => true);
+    return { kind: "refused", keys: [...this.#seen.keys()], expired, answer };
+  }
+
+  #expiredNow(isWanted: (key: string) => boolean): Change[] {
+    return [...this.#expired].flatMap(([key, { change }]) => isWanted(key) ? [change] : []);
   }
 }
 

@@ -78,7 +78,9 @@ class Counting {
   async count(partition: number, after: string | undefined): Promise<Part | undefined> {
     const call = this.#call;
     const primary = call.ports.primary(partition);
-    if (primary === undefined || !await call.stable(partition, primary)) return undefined;
+    if (primary === undefined || !await call.stable(partition, primary, this.#range)) {
+      return undefined;
+    }
     let part: Part | undefined;
     try {
       part = after === undefined ? this.#fromState(primary) : undefined;
@@ -87,7 +89,7 @@ class Counting {
       if (isDamage(error) && call.ports.onDamaged(partition, error)) return undefined;
       throw error;
     }
-    return await call.stable(partition, primary) ? part : undefined;
+    return await call.stable(partition, primary, this.#range) ? part : undefined;
   }
 
   /** What the store knows of itself, if that is all there is to know. */

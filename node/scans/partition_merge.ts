@@ -121,7 +121,7 @@ export async function scanPartitions(
   // What was read may have been written recently: it may leave when that is committed.
   runs = await kept(
     runs.filter(({ partition }) => !damaged.has(partition)),
-    (run) => call.stable(run.partition, run.primary),
+    (run) => call.stable(run.partition, run.primary, range),
   );
   const covered = new PartitionSet(partitions.partitionCount);
   if (page !== undefined) { for (const { partition } of runs) covered.add(partition); }
@@ -149,7 +149,7 @@ async function readableRuns(
     if (primary !== undefined) found.push(new PartitionRun(partition, primary));
   }
   const share = shareOf(limitOf(request), 1 / Math.max(1, found.length));
-  const readable = await kept(found, (run) => call.stable(run.partition, run.primary));
+  const readable = await kept(found, (run) => call.stable(run.partition, run.primary, range));
   // Of a page of values a partition has no more bytes than its share, most likely; of one of keys only the
   // reading counts.
   const pageBytes = values ? 2 * SCAN_BYTES_MAX : SCAN_LOOKED_BYTES_MAX / 2;

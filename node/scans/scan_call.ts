@@ -8,7 +8,7 @@
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import type { DatabaseList } from "../../shared/cluster/databases.ts";
-import type { KeyBounds } from "../../shared/base/key_range.ts";
+import { isInRange, type KeyBounds, type KeyRange } from "../../shared/base/key_range.ts";
 import { SCAN_ANSWER_PART, SCAN_OVERDUE_PART } from "../../shared/limits/scans.ts";
 import type { PartitionSet } from "../../shared/cluster/partition_set.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
@@ -94,10 +94,10 @@ export class ScanCall {
   }
 
   /**
-   * Whether a partition can be read: waits until this node is known to be its primary now, and everything
-   * that is written up to now is committed. False if that does not happen in time.
+   * Whether a range of a partition can be read: waits until this node is known to be its primary now, everything
+   * that is written up to now is committed, and no transaction of now holds a key of the range. False if that does not happen in time.
    */
-  stable(partition: number, primary: Primary): Promise<boolean> {
+  stable(partition: number, primary: Primary, range: KeyRange): Promise<boolean> {
     if (this.ports.primary(partition) !== primary) return Promise.resolve(false);
     return new Promise((resolve) => {
       const fail = () => {
@@ -109,7 +109,7 @@ export class ScanCall {
       primary.whenStable({ timeout_ms: timeoutMs }, fail, () => {
         this.#waiting.delete(fail);
         resolve(this.ports.primary(partition) === primary);
-      });
+      }, (key) => isInRange(key, range));
     });
   }
 

@@ -73,9 +73,10 @@ export class IntentTable implements SystemRows {
     return this.intentCount > 0 && this.#held.has(key);
   }
 
-  /** Every key that is held now. */
-  heldKeys(): readonly string[] {
-    return [...this.#held.keys()];
+  /** Every key that is held now, of those that are wanted. */
+  heldKeys(isWanted?: (key: string) => boolean): readonly string[] {
+    const held = [...this.#held.keys()];
+    return isWanted === undefined ? held : held.filter(isWanted);
   }
 
   /** The store has no entries. */

@@ -93,6 +93,8 @@ export class LedTransaction {
   #attempt = "";
   #attempts = 0;
   #asked: Asked[] = [];
+  /** Of the participants' replies in this round. */
+  #replyBytes = 0;
   #comparisons = 0;
   #stamps = "";
   #last: Message<"error"> | undefined;
@@ -159,7 +161,11 @@ export class LedTransaction {
           this.#onReadFailed(head?.state === "refused" ? repliesOf(reply)[0] : undefined, reply);
           return;
         }
-        asked.replies = repliesOf(reply);
+        const tooLong = this.#keep(asked, reply);
+        if (tooLong !== undefined) {
+          this.#end(tooLong);
+          return;
+        }
         stamps[i] = head.stamps.join();
         left--;
         if (left === 0) this.#compare(stamps.join("\n"), round);
@@ -216,6 +222,7 @@ export class LedTransaction {
   }
 
   #newRound(parts: readonly TransactionPart[]): Asked[] {
+    this.#replyBytes = 0;
     return this.#asked = parts.map((part) => ({
       part,
       state: "idle",
@@ -223,6 +230,18 @@ export class LedTransaction {
       writes: false,
       replies: [],
     }));
+  }
+
+  /**
+   * Keeps what a participant has answered, unless all answers together are too long: few keys may have long values.
+   *
+   * @returns the refusal
+   */
+  #keep(asked: Asked, reply: Reply): Message<"error"> | undefined {
+    this.#replyBytes += wireBytes(reply);
+    if (this.#replyBytes > TRANSACTION_REPLY_BYTES_MAX) return replyTooLong();
+    asked.replies = repliesOf(reply);
+    return undefined;
   }
 
   #prepareNext(round: Asked[]): void {
@@ -245,8 +264,9 @@ export class LedTransaction {
         asked.state = "prepared";
         asked.seq = head.seq;
         asked.writes = head.writes;
-        asked.replies = repliesOf(reply);
-        if (round.every(({ state }) => state === "prepared")) this.#decide();
+        const tooLong = this.#keep(asked, reply);
+        if (tooLong !== undefined) this.#refuse(tooLong);
+        else if (round.every(({ state }) => state === "prepared")) this.#decide();
         else if (this.#isOrdered) this.#prepareNext(round);
         return;
       }
@@ -358,9 +378,7 @@ export class LedTransaction {
     const all = [{ part: this.#own, replies: steps.replies }, ...asked];
     const told = this.#result(all, undefined);
     if (wireBytes(told) > TRANSACTION_REPLY_BYTES_MAX) {
-      const text =
-        `transaction: it would answer with ${TRANSACTION_REPLY_BYTES_MAX} bytes or more; nothing was done`;
-      this.#refuse(errorReply("transaction_too_large", text), seen);
+      this.#refuse(replyTooLong(), seen);
       return;
     }
     const writers = asked.filter(({ writes }) => writes);
@@ -499,6 +517,13 @@ export class LedTransaction {
     this.#giveUp();
     this.#end(notPrimary);
   }
+}
+
+function replyTooLong(): Message<"error"> {
+  return errorReply(
+    "transaction_too_large",
+    `transaction: it would answer with ${TRANSACTION_REPLY_BYTES_MAX} bytes or more; nothing was done`,
+  );
 }
 
 function keysOf({ requests, checks }: TransactionPart): string[] {

@@ -74,8 +74,9 @@ export interface TransactionOwner {
 
 /** What is known of an intent beside its entry. */
 interface Watch {
-  sinceMs: number;
-  askedMs: number | undefined;
+  readonly sinceMs: number;
+  /** When the leader was last asked; before all others if it never was. */
+  askedMs: number;
 }
 
 /** The reply that a part's message gets. */
@@ -310,12 +311,17 @@ export class Participant {
     }
     if (intents.intents.size === 0) return this.#failures.end();
     if (!this.#owner.isServing) return;
+    const due: { readonly intent: Intent; readonly watch: Watch }[] = [];
     for (const intent of intents.intents.values()) {
       const watch = this.#watchOf(intent, nowMs);
+      if (nowMs - watch.askedMs < STATUS_REPEAT_MS) continue;
       const wanted = this.#owner.keyQueue.isWanted(intent.keys);
       const quietMs = nowMs - watch.sinceMs;
-      if (quietMs < (wanted ? INTENT_WANTED_MS : INTENT_QUIET_MS)) continue;
-      if (watch.askedMs !== undefined && nowMs - watch.askedMs < STATUS_REPEAT_MS) continue;
+      if (quietMs >= (wanted ? INTENT_WANTED_MS : INTENT_QUIET_MS)) due.push({ intent, watch });
+    }
+    // Intents of a leader that does not answer do not keep those of others from being asked about.
+    due.sort((a, b) => a.watch.askedMs - b.watch.askedMs);
+    for (const { intent, watch } of due) {
       if (this.#asking >= STATUS_QUESTIONS_MAX) return;
       watch.askedMs = nowMs;
       this.#ask(intent);
@@ -325,7 +331,7 @@ export class Participant {
   #watchOf({ attempt }: Intent, nowMs: number): Watch {
     let watch = this.#watches.get(attempt);
     if (watch === undefined) {
-      watch = { sinceMs: nowMs, askedMs: undefined };
+      watch = { sinceMs: nowMs, askedMs: -STATUS_REPEAT_MS };
       this.#watches.set(attempt, watch);
     }
     return watch;

@@ -104,9 +104,11 @@ export class PartitionTransactions {
     }
     if (this.#isQuiet) return false;
     const keys = [...transactionKeys(request)];
-    // Rule W10. Which key it will be is not known before it is judged, so nobody may hold any.
-    if (request.as_one === true && request.requests.some(isStamped)) {
-      keys.push(...this.#owner.intents.heldKeys());
+    // Rule W10. Which key it will be is not known before it is judged, but how it begins.
+    const stamped = request.as_one === true ? request.requests.filter(isStamped) : [];
+    if (stamped.length > 0) {
+      const mayBe = (held: string) => stamped.some(({ key }) => held.startsWith(key));
+      keys.push(...this.#owner.intents.heldKeys(mayBe));
     }
     return this.#waits(keys, request, reply);
   }
@@ -134,9 +136,17 @@ export class PartitionTransactions {
     return true;
   }
 
-  /** Runs `then`, with the time that the request has left, when all intents of now have ended. Rule X3. */
-  whenFree<R extends Timed>(request: R, reply: ReplyTo, then: (request: R) => void): void {
-    const keys = this.#owner.intents.heldKeys();
+  /**
+   * Runs `then`, with the time that the request has left, when the intents of now have ended that hold keys which are
+   * wanted, by default all. Rule X3.
+   */
+  whenFree<R extends Timed>(
+    request: R,
+    reply: ReplyTo,
+    then: (request: R) => void,
+    isWanted?: (key: string) => boolean,
+  ): void {
+    const keys = this.#owner.intents.heldKeys(isWanted);
     if (keys.length === 0) then(request);
     else this.#queue.add(keys, request, reply, then);
   }

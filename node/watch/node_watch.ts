@@ -101,8 +101,10 @@ class Poll implements Waiter {
   readonly answerByMs: number;
   readonly done: Done;
   ended = false;
-  /** Its turn to be looked at comes, or it is being read for. */
+  /** It is read for, or waits for its turn to be: it is not looked at meanwhile. */
   busy = false;
+  /** While it waits for its turn: what it is told in any case. */
+  gathered: Gathered | undefined;
   readonly #onWake: (poll: Poll) => void;
 
   constructor(
@@ -153,7 +155,8 @@ export class NodeWatch {
   #reading = 0;
   /** The partitions of all questions. */
   #places = 0;
-  readonly #readQueue: (() => void)[] = [];
+  /** Questions that wait to be read for, and how that begins. */
+  readonly #readQueue = new Map<Poll, () => void>();
   /** With which partition the next answer begins, so that none is always the last. */
   #first = 0;
   #readings = 0;
@@ -217,11 +220,21 @@ export class NodeWatch {
     const looksAtCallers = nowMs - this.#callersMs >= WATCH_CALLERS_MS;
     if (looksAtCallers) this.#callersMs = nowMs;
     for (const poll of this.#polls) {
-      const isOver = poll.answerByMs <= nowMs && !poll.busy;
-      if (isOver || looksAtCallers && poll.request.isAbandoned()) {
-        this.#finish(poll, new Gathered());
-      }
+      // One that still waits to be read for is answered, too: soon nobody waits for the answer, and others do behind it.
+      const isOver = poll.answerByMs <= nowMs && (!poll.busy || poll.gathered !== undefined);
+      if (!isOver && !(looksAtCallers && poll.request.isAbandoned())) continue;
+      const { gathered = new Gathered() } = poll;
+      if (this.#isBehind(poll)) gathered.more = true;
+      this.#finish(poll, gathered);
     }
+  }
+
+  /** Whether it has not been told all that is there: of a primary that does not serve yet, or that was to be read. Rule V9. */
+  #isBehind(poll: Poll): boolean {
+    for (const partition of poll.partitions) {
+      if (this.#feeds.get(partition)?.waiters.get(poll) !== true) return true;
+    }
+    return false;
   }
 
   /** Nothing more will be known here: every question is answered now. */
@@ -297,7 +310,9 @@ export class NodeWatch {
         toRead.push(partition);
       }
     }
-    if (gathered.reset || toRead.length === 0 || isFull(gathered.room)) {
+    const isEnough = isFull(gathered.room);
+    if (isEnough && toRead.length > 0) gathered.more = true;
+    if (gathered.reset || toRead.length === 0 || isEnough) {
       if (!gathered.isEmpty) this.#finish(poll, gathered);
       return;
     }
@@ -355,40 +370,58 @@ export class NodeWatch {
   }
 
   #startReading(poll: Poll, partitions: readonly number[], gathered: Gathered): void {
-    if (this.#readQueue.length >= WATCH_READS_WAITING_MAX) {
+    if (this.#readQueue.size >= WATCH_READS_WAITING_MAX) {
       this.#end(poll);
       poll.done(errorReply("overloaded", "watch_node: too many watchers are being read for"));
       return;
     }
     poll.busy = true;
-    const begin = () => {
+    poll.gathered = gathered;
+    this.#readQueue.set(poll, () => {
+      poll.gathered = undefined;
       this.#reading++;
       this.#readings++;
       const ended = () => {
         this.#reading--;
         poll.busy = false;
         this.#finish(poll, gathered);
-        this.#readQueue.shift()?.();
+        this.#readNext();
       };
       this.#read(poll, partitions, gathered).then(ended, (error: unknown) => {
         ended();
         failureOf(error);
       });
-    };
-    if (this.#reading < WATCH_READS_MAX) begin();
-    else this.#readQueue.push(begin);
+    });
+    this.#readNext();
+  }
+
+  /** Begins to read for those that have waited for longest, as far as there is room. */
+  #readNext(): void {
+    for (const [poll, begin] of this.#readQueue) {
+      if (this.#reading >= WATCH_READS_MAX) return;
+      this.#readQueue.delete(poll);
+      begin();
+    }
   }
 
   async #read(poll: Poll, partitions: readonly number[], gathered: Gathered): Promise<void> {
     const { clock } = this.#ports;
     const endMs = clock.monotonicMs() + WATCH_READ_MS;
     for (const partition of partitions) {
-      if (poll.ended || isFull(gathered.room) || clock.monotonicMs() > endMs) return;
+      if (poll.ended || isFull(gathered.room) || clock.monotonicMs() > endMs) {
+        gathered.more = true;
+        return;
+      }
       const feed = this.#feedOf(partition);
       const position = poll.position(partition);
       if (feed === undefined || position === undefined) {
         gathered.refused.push(partition);
         continue;
+      }
+      // Rule V5. The partition may have been forced while this waited.
+      if (!isBeginning(position) && position.lineage !== feed.lineage) {
+        gathered.reset = true;
+        return;
       }
       try {
         const page = await readPage(feed, position, poll.matches, {
@@ -416,14 +449,16 @@ export class NodeWatch {
   }
 
   /** Waits no longer than until `endMs`, whenever it begins to: a reading that never ended would keep its place for ever. */
-  async #whenCommitted(feed: PartitionFeed, seq: number, endMs: number): Promise<boolean> {
+  #whenCommitted(feed: PartitionFeed, seq: number, endMs: number): Promise<boolean> {
     const { clock } = this.#ports;
-    const late = clock.setTimer(Math.max(1, endMs - clock.monotonicMs()), () => feed.giveUp());
-    try {
-      return await feed.whenCommitted(seq);
-    } finally {
-      late.cancel();
-    }
+    return new Promise((resolve) => {
+      let giveUp = () => {};
+      const late = clock.setTimer(Math.max(1, endMs - clock.monotonicMs()), () => giveUp());
+      giveUp = feed.whenCommitted(seq, (committed) => {
+        late.cancel();
+        resolve(committed);
+      });
+    });
   }
 
   #finish(poll: Poll, gathered: Gathered): void {
@@ -448,5 +483,6 @@ export class NodeWatch {
     for (const partition of poll.partitions) this.#feeds.get(partition)?.waiters.delete(poll);
     if (this.#polls.delete(poll)) this.#places -= poll.request.positions.size;
     this.#woken.delete(poll);
+    this.#readQueue.delete(poll);
   }
 }

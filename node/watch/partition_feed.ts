@@ -115,24 +115,37 @@ export class PartitionFeed implements CommitObserver {
     this.#onAdvanced(this);
   }
 
-  /** Fulfilled when everything up to `seq` is committed: with false if nobody here will know. Rule V3. */
-  whenCommitted(seq: number): Promise<boolean> {
+  /**
+   * Calls `done` when everything up to `seq` is committed: with false if nobody here will know. Rule V3.
+   *
+   * @returns what ends the waiting before
+   */
+  whenCommitted(seq: number, done: (committed: boolean) => void): () => void {
     const { log } = this;
+    const nothing = () => {};
     // When it has ended, nobody tells it any more.
-    if (log === undefined || this.primary.observer !== this) return Promise.resolve(false);
-    if (seq <= log.last) return Promise.resolve(true);
-    return new Promise((resolve) => this.#commitments.push({ seq, done: resolve }));
-  }
-
-  /** Those that wait for a commit wait no longer. */
-  giveUp(): void {
-    for (const { done } of this.#commitments.splice(0)) done(false);
+    if (log === undefined || this.primary.observer !== this) {
+      done(false);
+      return nothing;
+    }
+    if (seq <= log.last) {
+      done(true);
+      return nothing;
+    }
+    const commitment = { seq, done };
+    this.#commitments.push(commitment);
+    return () => {
+      const at = this.#commitments.indexOf(commitment);
+      if (at < 0) return;
+      this.#commitments.splice(at, 1);
+      done(false);
+    };
   }
 
   /** It ends: whoever waits asks again. */
   end(): void {
     if (this.primary.observer === this) this.primary.observer = undefined;
-    this.giveUp();
+    for (const { done } of this.#commitments.splice(0)) done(false);
     for (const [waiter, rests] of this.waiters) {
       if (rests) waiter.passed(this.primary.partition, this.#told);
       waiter.wake();

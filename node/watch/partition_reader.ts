@@ -61,7 +61,7 @@ export async function readPage(
     });
   if (!whole && store.state.watermark > beyond) return "reset";
   const base = begins ? asOfSeq : position.reading?.base ?? asOfSeq;
-  const upto = Math.max(base, position.upto, store.state.lastSeq);
+  const upto = Math.max(base, begins && whole ? 0 : position.upto, store.state.lastSeq);
   if (!await ports.whenCommitted(upto)) return "refused";
   const wallMs = ports.wallMs();
   const shown = entries.filter((entry) =>

@@ -25,6 +25,12 @@ export interface KeyRange {
   readonly empty: boolean;
 }
 
+/** Whether a key is in a range. */
+export function isInRange(key: string, { start, end, empty }: KeyRange): boolean {
+  return !empty && (start === undefined || compareKeys(start, key) <= 0) &&
+    (end === undefined || compareKeys(key, end) < 0);
+}
+
 /** The keys between a caller's bounds. */
 export function keyRange({ prefix, start: from, end: to }: KeyBounds): KeyRange {
   const begins = prefix === undefined || prefix === "" ? undefined : prefix;

@@ -66,7 +66,7 @@ export function toWirePosition(
 export function fromWirePosition(wire: WirePosition): WatchPosition | undefined {
   const [, lineage, seq, upto, base, after, whole] = wire;
   if (lineage === undefined || seq === undefined) return undefined;
-  const place = { lineage, seq, upto: Math.max(seq, upto ?? seq) };
+  const place = { lineage, seq, upto: Math.max(seq, upto ?? seq, base ?? seq) };
   return base === undefined || after === undefined
     ? place
     : { ...place, reading: { base, after, whole: whole === 1 } };

@@ -93,7 +93,7 @@ export const REQUEST_MUTATIONS: readonly Mutation[] = [
     name: "a page of a scan leaves before what it shows is committed",
     file: "node/scans/partition_merge.ts",
     edits: [[
-      "    (run) => call.stable(run.partition, run.primary),\n  );\n  const covered",
+      "    (run) => call.stable(run.partition, run.primary, range),\n  );\n  const covered",
       "    () => true,\n  );\n  const covered",
     ]],
     seedsMax: 1,

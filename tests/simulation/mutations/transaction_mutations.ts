@@ -187,6 +187,41 @@ export const TRANSACTION_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
   },
   {
+    name:
+      "X8: the end of a value that had expired is a greater version than what is written over it",
+    file: "node/requests/request_evaluation.ts",
+    edits: [
+      ["return this.#expired.get(key)?.place ?? length;", "return length;"],
+      ["(key) => !this.#writes.has(key)", "() => true"],
+    ],
+    seedsMax: 1,
+    test: "tests/regression/version_after_an_expired_key_test.ts",
+  },
+  {
+    name: "X7: intents are asked about in the order in which they came, whoever answers",
+    file: "node/transactions/participant.ts",
+    edits: [["    due.sort((a, b) => a.watch.askedMs - b.watch.askedMs);\n", ""]],
+    seedsMax: 1,
+    test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
+  },
+  {
+    name: "X10: what a transaction over partitions reads may be as long as it likes",
+    file: "node/transactions/led_transaction.ts",
+    edits: [[
+      "if (this.#replyBytes > TRANSACTION_REPLY_BYTES_MAX) return replyTooLong();",
+      "if (this.#replyBytes < 0) return replyTooLong();",
+    ]],
+    seedsMax: 1,
+    test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
+  },
+  {
+    name: "X3: who reads some keys of a partition waits for the others that are held",
+    file: "node/transactions/intent_table.ts",
+    edits: [["isWanted === undefined ? held : held.filter(isWanted)", "held"]],
+    seedsMax: 1,
+    test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
+  },
+  {
     name: "a repeated transaction is carried out again",
     file: "node/requests/request_dedup.ts",
     edits: [["if (remembered.request_number === requestNumber) return remembered.reply;", ""], [

@@ -163,9 +163,43 @@ export const WATCH_MUTATIONS: readonly Mutation[] = [
   {
     name: "watch: a reading waits for a commit without end",
     file: "node/watch/node_watch.ts",
-    edits: [["() => feed.giveUp());", "() => {});"]],
+    edits: [["() => giveUp());", "() => {});"]],
     seedsMax: 1,
     test: "tests/regression/watch_read_on_a_slow_disk_test.ts",
+  },
+  {
+    name: "watch: level is told although a primary does not serve yet",
+    file: "node/watch/node_watch.ts",
+    edits: [["      if (this.#isBehind(poll)) gathered.more = true;\n", ""]],
+    seedsMax: 1,
+    test: NODE_TEST,
+  },
+  {
+    name: "watch: level is told although there was no room for some partitions",
+    file: "node/watch/node_watch.ts",
+    edits: [
+      ["if (isEnough && toRead.length > 0) gathered.more = true;", ""],
+      [
+        "        gathered.more = true;\n        return;\n      }\n      const feed",
+        "        return;\n      }\n      const feed",
+      ],
+    ],
+    seedsMax: 1,
+    test: NODE_TEST,
+  },
+  {
+    name: "watch: who waits to be read for is moved past what was found for him",
+    file: "node/watch/node_watch.ts",
+    edits: [["const { gathered = new Gathered() } = poll;", "const gathered = new Gathered();"]],
+    seedsMax: 1,
+    test: NODE_TEST,
+  },
+  {
+    name: "watch: a place that somebody claims is waited for",
+    file: "node/watch/partition_reader.ts",
+    edits: [["begins && whole ? 0 : position.upto", "position.upto"]],
+    seedsMax: 1,
+    test: NODE_TEST,
   },
   {
     name: "V8: a token of a database that was dropped goes on in the next one of its name",

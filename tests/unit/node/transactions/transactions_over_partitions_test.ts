@@ -1,7 +1,13 @@
 /** Transactions over several partitions, on real node cores. The rules are in docs/transactions.md. */
 import { assert, assertEquals } from "@std/assert";
 import type { Entry } from "../../../../shared/base/entry.ts";
-import { INTENT_QUIET_MS, STATUS_REPEAT_MS } from "../../../../shared/limits/requests.ts";
+import {
+  FINISH_MS,
+  INTENT_QUIET_MS,
+  STATUS_QUESTIONS_MAX,
+  STATUS_REPEAT_MS,
+  TRANSACTION_REPLY_BYTES_MAX,
+} from "../../../../shared/limits/requests.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { fromWireEntry, toWireEntry } from "../../../../shared/schema/value_codec.ts";
 import { MetricSet } from "../../../../shared/metrics/metric_set.ts";
@@ -569,4 +575,76 @@ Deno.test("transaction over partitions: the node that leads counts how each ende
   assert((await ask(cluster, both)).req_type === "result");
   assert(Number(said().conflicts) > 0);
   assertEquals(said().ends.ok, 2);
+});
+
+Deno.test("transaction over partitions: a leader that does not answer keeps nobody from asking another one (rule X7)", async () => {
+  const cluster = await startCluster(1);
+  const node = cluster.node("n1");
+  const dead = keyIn(3, "dead");
+  node.route = (request, _timeoutMs, done) => {
+    const isSilent = request.key === dead;
+    if (!isSilent) return node.execute(request, done);
+    const message = "nobody is there";
+    cluster.clock.setTimer(FINISH_MS, () => done({ req_type: "error", code: "timeout", message }));
+  };
+  const hold = (attempt: string, key: string, leader: string) =>
+    cluster.ask("n1", {
+      ...{ req_type: "prepare_part", key, attempt, leader },
+      requests: [put(key, "x")],
+    } as never);
+  for (let i = 0; i < STATUS_QUESTIONS_MAX; i++) await hold(`dead${i}`, keyIn(2, `d${i}-`), dead);
+  await cluster.run(INTENT_QUIET_MS + 5_000);
+  await hold("other", C, A);
+  await cluster.run(INTENT_QUIET_MS + FINISH_MS + STATUS_REPEAT_MS);
+  const { intents } = node.partition(2)?.intents ?? {};
+  assertEquals([intents?.size, intents?.has("other")], [STATUS_QUESTIONS_MAX, false]);
+});
+
+Deno.test("transaction over partitions: answers that are too long together are refused, of one that only reads as well", async () => {
+  const cluster = await startCluster(1);
+  const bytes = new Uint8Array(TRANSACTION_REPLY_BYTES_MAX / 4).fill(97);
+  for (const key of [A, B, C]) await ask(cluster, { req_type: "put", key, bytes });
+  const two = await ask(cluster, transaction([get(A), get(B)]));
+  assertEquals(two.req_type, "result");
+  const all = [get(A), get(B), get(C), get(keyIn(3)), get(A), get(B)];
+  for (const requests of [all, [...all, put(keyIn(3), "x")]]) {
+    const reply = await ask(cluster, transaction(requests));
+    assertEquals(code(reply), "transaction_too_large");
+  }
+  assertEquals(await read(cluster, keyIn(3)), "not_found");
+});
+
+Deno.test("transaction over partitions: who reads other keys of a partition does not wait for one that holds some (rules X3, R5, W10)", async () => {
+  const cluster = await startCluster(1);
+  const node = cluster.node("n1");
+  node.route = () => {};
+  const [near, far] = [keyIn(1, "near"), keyIn(1, "far")];
+  for (const key of [near, far]) await cluster.ask("n1", put(key, "v"));
+  const hold = { req_type: "prepare_part", key: far, attempt: "other", leader: A } as const;
+  await cluster.ask("n1", { ...hold, requests: [put(far, "x")] } as never);
+  const end = (key: string) => `${key}~`;
+  const ranges = (key: string) => [{ start: key, end: end(key), limit: 9 }];
+  const told: string[] = [];
+  const note = (what: string) => (reply: Reply | object) =>
+    told.push(`${what}: ${"req_type" in reply && code(reply as Reply) || "ok"}`);
+  const partitions = new PartitionSet(PARTITIONS);
+  partitions.add(1);
+  for (const [what, key] of [["near", near], ["far", far]] as const) {
+    node.execute(
+      { req_type: "read_ranges", key, ranges: ranges(key), timeout_ms: 500 },
+      note(`${what}, ranges`),
+    );
+    const request = { partitions, limit: 9, start: key, end: end(key) };
+    node.scans.scan(request, 5_000, note(`${what}, scan`));
+    node.scans.count(request, 5_000, note(`${what}, count`));
+    node.execute(
+      transaction([{ ...put(key, "x"), stamped: true }], { key, as_one: true, timeout_ms: 500 }),
+      note(`${what}, stamped`),
+    );
+  }
+  await cluster.run(200);
+  const wanted = ["count", "ranges", "scan", "stamped"];
+  assertEquals(told.toSorted(), wanted.map((what) => `near, ${what}: ok`));
+  await cluster.run(1_000);
+  assert(told.includes("far, ranges: timeout") && told.includes("far, stamped: timeout"));
 });

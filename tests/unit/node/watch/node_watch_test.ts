@@ -8,7 +8,19 @@ import { isTombstone } from "../../../../shared/base/entry.ts";
 import { PartitionSet } from "../../../../shared/cluster/partition_set.ts";
 import { ClusterWatch } from "../../../../shared/database/cluster_watch.ts";
 import type { WatchedEvent, WatchRequest } from "../../../../shared/watch/watch_event.ts";
-import { fromWirePosition, toWirePosition } from "../../../../shared/watch/watch_position.ts";
+import {
+  BEGINNING,
+  fromWirePosition,
+  toWirePosition,
+  type WatchPosition,
+} from "../../../../shared/watch/watch_position.ts";
+import { partitionOf } from "../../../../shared/cluster/position.ts";
+import {
+  WATCH_LOG_IDLE_MS,
+  WATCH_READS_MAX,
+  WATCH_REPLY_BYTES,
+  WATCH_WAIT_MS,
+} from "../../../../shared/limits/scans.ts";
 import { errorReply } from "../../../../shared/operations/operation.ts";
 import type { Message } from "../../../../shared/wire/messages.ts";
 import { NodeCluster } from "../../../support/worlds/node_cluster.ts";
@@ -236,4 +248,123 @@ Deno.test("watch: a token of other partitions begins with reset (rule V8)", asyn
   await cluster.run(500);
   assertEquals(all.lines, ["reset", "level"]);
   all.close();
+});
+
+Deno.test("watch: level is not told before a partition has told what it has, with little room (rule V9)", async () => {
+  // Of each partition more was written than its log keeps, so each has to be read.
+  const cluster = new NodeCluster({ nodes: 1, partitions: 4 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const before = watch(cluster, { prefixes: [""] });
+  await cluster.run(200);
+  before.close();
+  await cluster.run(WATCH_LOG_IDLE_MS + 1_000);
+  const value = "x".repeat(WATCH_REPLY_BYTES / 2);
+  for (let i = 0; i < 24; i++) await cluster.ask("n1", put(`k${i}`, value));
+  const after = watch(cluster, { prefixes: [""], token: before.token() });
+  await cluster.run(20_000);
+  after.close();
+  const puts = after.lines.filter((line) => line.startsWith("put"));
+  assertEquals([puts.length, after.lines.indexOf("level")], [24, 24]);
+});
+
+Deno.test("watch: level is not told for a primary that cannot serve yet, however long that takes (rule V9)", async () => {
+  const cluster = new NodeCluster({ nodes: 3 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const [first = "", second = "", third = ""] = cluster.config(0).inSync;
+  assertEquals(cluster.config(0).primary, first);
+  const before = watch(cluster, { prefixes: [""] });
+  await cluster.run(200);
+  before.close();
+  await cluster.ask(first, put("x", "1"));
+  // The next primary waits for a replica that is gone, and nobody says so to the coordinator.
+  cluster.crash(first);
+  cluster.crash(third);
+  const inSync = [second, third];
+  cluster.configure(0, { term: cluster.config(0).term + 1, primary: second, inSync });
+  cluster.coordinatorUp = false;
+  const after = watch(cluster, { prefixes: [""], token: before.token() });
+  await cluster.run(3 * WATCH_WAIT_MS);
+  assertEquals(after.lines, []);
+  cluster.coordinatorUp = true;
+  cluster.fail(third);
+  await cluster.run(WATCH_WAIT_MS);
+  assertEquals(after.lines.slice(0, 2), ["put x 1", "level"]);
+  after.close();
+});
+
+Deno.test("watch: whatever place somebody claims, he holds up nobody else's reading", async () => {
+  const cluster = new NodeCluster({ nodes: 1 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  await cluster.ask("n1", put("x", "1"));
+  const { watch: nodeWatch } = cluster.node("n1");
+  const far = Number.MAX_SAFE_INTEGER;
+  const told: string[] = [];
+  for (
+    const wire of [
+      [0, 0, far, far, far, "", 1],
+      [0, 0, 0, far, 0, "", 1],
+      [0, 0, 0, 0, far, "a", 1],
+      [0, 0, 0, 0, far, "a", 0],
+      [0, 0, far, 0, 0, "a", 0],
+      [0, 0, far],
+    ] as const
+  ) {
+    nodeWatch.poll(
+      {
+        selection: { prefixes: [""] },
+        positions: new Map([[0, fromWirePosition(wire)]]),
+        isAbandoned: () => false,
+      },
+      WATCH_WAIT_MS,
+      (answer) => {
+        if ("req_type" in answer) told.push(answer.code);
+        else told.push(answer.reset ? "reset" : `told ${answer.entries.length}`);
+      },
+    );
+  }
+  await cluster.run(10);
+  assertEquals(told.toSorted(), ["reset", "reset", "reset", "reset", "told 1", "told 1"]);
+});
+
+Deno.test("watch: who waits to be read for is answered in time, with what was found until then and a place that is true (rule V9)", async () => {
+  const cluster = new NodeCluster({ nodes: 3, partitions: 2 });
+  await cluster.startAll();
+  await cluster.run(1_000);
+  const [first = "", other = "", third = ""] = cluster.config(0).inSync;
+  const { watch: nodeWatch } = cluster.node(first);
+  const [slow, quick] = ["s", "q"].map((name, partition) => {
+    for (let i = 0;; i++) if (partitionOf(`${name}${i}`, 2) === partition) return `${name}${i}`;
+  });
+  assert(slow !== undefined && quick !== undefined);
+  cluster.configure(1, { term: cluster.config(1).term + 1, primary: first });
+  await cluster.run(1_000);
+  type Answer = Parameters<Parameters<typeof nodeWatch.poll>[2]>[0];
+  const poll = (positions: Map<number, WatchPosition | undefined>, waitMs: number) =>
+    new Promise<Answer>((done) =>
+      nodeWatch.poll(
+        { selection: { prefixes: [""] }, positions, isAbandoned: () => false },
+        waitMs,
+        done,
+      )
+    );
+  const begun = await poll(new Map([[0, undefined], [1, undefined]]), WATCH_WAIT_MS);
+  assert("positions" in begun);
+  await cluster.ask(first, put(quick, "1"));
+  // From here on nothing of partition 0 is committed: what is read of it has to wait.
+  cluster.crash(other);
+  cluster.crash(third);
+  cluster.coordinatorUp = false;
+  cluster.node(first).execute(put(slow, "1"), () => {});
+  for (let i = 0; i < 3 * WATCH_READS_MAX; i++) void poll(new Map([[0, BEGINNING]]), 60_000);
+  let answer: Answer | undefined;
+  const positions = new Map(begun.positions);
+  positions.set(0, BEGINNING);
+  void poll(positions, 500).then((is) => answer = is);
+  await cluster.run(700);
+  assert(answer !== undefined && "entries" in answer);
+  assertEquals([answer.entries.map(({ key }) => key), answer.more], [[quick], true]);
+  assertEquals([...answer.positions.keys()], [1]);
 });
