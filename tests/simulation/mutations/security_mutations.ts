@@ -138,7 +138,7 @@ export const SECURITY_MUTATIONS: readonly Mutation[] = [
   {
     name: "a connection outlives the certificate by which it was opened",
     file: "shared/platform/deno/deno_member_transport.ts",
-    edits: [["if (!isRevoked && Date.now() <= untilMs) {", "if (!isRevoked) {"]],
+    edits: [["if (!isRevoked && nowMs <= untilMs) {", "if (!isRevoked) {"]],
     seedsMax: 1,
     test: "tests/contract/member_transport_test.ts",
   },
