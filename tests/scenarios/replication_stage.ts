@@ -13,9 +13,9 @@ import type { Stage } from "./scenario.ts";
 export const COMMANDS: Readonly<Record<string, string>> = {
   "start A…": "starts nodes: new ones, or those that were killed, on what their disks hold",
   "kill A": "kill -9: what is not synced is lost",
-  "config TERM PRIMARY of IN-SYNC [learners L] [min-in-sync N] [replicas N] [to A,B | to nobody]":
+  "config TERM PRIMARY of IN-SYNC [learners L] [min-in-sync N] [replicas N] [forced TERM] [to A,B | to nobody]":
     "the coordinator's new configuration, as all nodes that run hear of it, or those that are named; " +
-    "replicas: how many there are to be, by default more than there are",
+    "replicas: how many there are to be, by default more than there are; forced: the last term that an operator began",
   "hear A…": "nodes hear of the newest configuration",
   "vouch A":
     "a node that was started again goes by the newest configuration as by the map that it has kept",
@@ -106,12 +106,14 @@ async function configure(world: ScenarioWorld, words: readonly string[]): Promis
     const at = words.indexOf(name);
     return at === -1 ? undefined : words[at + 1]?.split(",") ?? [];
   };
-  const config: PartitionConfig = {
+  const config: { -readonly [name in keyof PartitionConfig]: PartitionConfig[name] } = {
     term: Number(term),
     primary: primary === "nobody" ? undefined : primary,
     inSync: list("of") ?? [],
     learners: list("learners") ?? [],
   };
+  const forced = list("forced")?.[0];
+  if (forced !== undefined) config.forcedTerm = Number(forced);
   const to = list("to");
   await world.configure(config, {
     minInSync: Number(list("min-in-sync")?.[0] ?? 1),

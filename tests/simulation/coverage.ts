@@ -96,6 +96,7 @@ export const EXPECTED = {
   "node: left": 10,
   "node: old folder refused": 2,
   "partition: forced": 0.5,
+  "partition: forced while a replica is filled in part": 0,
   "partition: failover": 81,
   "partition: without a primary": 48,
   "partition: in-sync set shrinks": 87,

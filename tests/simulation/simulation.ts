@@ -307,6 +307,7 @@ class Simulation {
     this.#world = new World(faults, shape, { recording, sabotage, scheduler });
     this.#invariants = new Invariants(this.#world, this.#history);
     this.#nemesis = new Nemesis(this.#world, new SeededRandom(random.uint32()));
+    this.#nemesis.forcedTransfers.onForce = (partition) => this.#giveUp(partition);
     const { security } = this.#world;
     this.#adversary = security === undefined
       ? undefined
@@ -443,7 +444,9 @@ class Simulation {
   #makeDatabases(): DatabasesRun | undefined {
     const { seed, alone, forces, acceptsOld } = this.#options;
     const { databases = seed % DATABASES_EVERY === 2 } = this.#options;
-    const mayLose = this.#world.shape.memory || forces === true || acceptsOld === true;
+    const { shape, faults } = this.#world;
+    const isForced = forces === true || faults.rates.forceInTransfer > 0;
+    const mayLose = shape.memory || isForced || acceptsOld === true;
     if (databases === false || alone !== undefined || mayLose) return undefined;
     const random = new SeededRandom(seed * 3 + 5);
     const client = this.#world.addClient(this.#clients.length + 1, "library", 1, true);
@@ -643,6 +646,7 @@ class Simulation {
 
   async #force(partition: number): Promise<void> {
     let reply: Reply | undefined;
+    const isHalf = this.#nemesis.forcedTransfers.halfFilled().includes(partition);
     this.#giveUp(partition);
     this.#world.force(partition, (is) => reply = is);
     await this.#pass(REQUEST_TIMEOUT_MS * 2, () => reply !== undefined);
@@ -650,6 +654,7 @@ class Simulation {
       throw new Violation(`force is answered with ${JSON.stringify(reply)}`, partition);
     }
     this.#world.coverage.hit("partition: forced");
+    if (isHalf) this.#world.coverage.hit("partition: forced while a replica is filled in part");
   }
 
   /** An operator has a node forgotten although it alone may have what was acknowledged, of whatever partition. */

@@ -48,6 +48,8 @@ export interface FaultRates {
   learnerDamage: number;
   /** Only where there are several coordinators. */
   coordinatorSet: number;
+  /** Only in a storm of its own: what was acknowledged is given up. */
+  forceInTransfer: number;
 }
 
 /** The name of such a fault. */
@@ -109,6 +111,7 @@ const RATES_MAX: FaultRates = {
   replace: 1,
   learnerDamage: 3,
   coordinatorSet: 0,
+  forceInTransfer: 0,
 };
 
 /** Nothing goes wrong. */

@@ -11,6 +11,7 @@ import { type Random, randomBelow, randomFraction } from "../../../shared/platfo
 import type { NodeId } from "../../../shared/cluster/cluster_map.ts";
 import { CoordinatorSets } from "./coordinator_sets.ts";
 import type { FaultName } from "./faults.ts";
+import { ForcedTransfers } from "./forced_transfers.ts";
 import { type ResumeOrder, type SimProcess, spread } from "../sim/scheduler.ts";
 import type { SimDisk } from "../sim/sim_disk.ts";
 import { NODE_DOCUMENT } from "../sim/sim_folder.ts";
@@ -63,11 +64,17 @@ export class Nemesis {
   #twin: { readonly host: NodeHost; readonly end: () => void } | undefined;
   /** Of several coordinators. */
   readonly #sets: CoordinatorSets;
+  /** An operator gives partitions up that are being filled. */
+  readonly forcedTransfers: ForcedTransfers;
 
   constructor(world: World, random: Random) {
     this.#world = world;
     this.#random = random;
     this.#sets = new CoordinatorSets(world, random);
+    this.forcedTransfers = new ForcedTransfers(world, random, {
+      later: (ms, action) => this.#later(ms, action),
+      startLater: (host) => this.#startLater(host),
+    });
   }
 
   /** The storm begins. */
@@ -109,6 +116,7 @@ export class Nemesis {
       replace: () => this.#replace(),
       learnerDamage: () => this.#damageLearner(),
       coordinatorSet: () => this.#sets.strike(),
+      forceInTransfer: () => this.forcedTransfers.strike(),
     };
     for (const name of Object.keys(actions) as FaultName[]) {
       const rate = this.#world.faults.rates[name];

@@ -338,6 +338,37 @@ export const STORMS = {
     },
     atomic: { pauseMsMax: 8_000 },
   },
+  /** As `transfers`, with two replicas to fill, and an operator who gives up what is being filled. */
+  forcedTransfers: {
+    faults: {
+      ...NONE,
+      rates: { ...NONE.rates, reset: 120, kill: 6, cut: 4, forceInTransfer: 6 },
+      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
+      outageMsMax: 6_000,
+    },
+    stormMs: 90_000,
+    shape: {
+      nodes: 4,
+      partitions: 2,
+      replicationFactor: 3,
+      minInSync: 1,
+      repairDelayMs: 500,
+      memory: false,
+      expectNodes: 1,
+      tombstoneKeepMs: 1_000,
+      resyncRowsMax: 2,
+      recentWritesMax: 4,
+    },
+    workload: {
+      ...BUSY,
+      hotKeys: 240,
+      pauseMsMax: 60,
+      weakPercent: 0,
+      weights: { read: 10, exists: 5, write: 10, create: 40, update: 0, delete: 35 },
+    },
+    atomic: { pauseMsMax: 8_000 },
+    lists: { pauseMsMax: 2_000 },
+  },
   /**
    * Nodes and their links fail all the time, and what one replica alone has taken is to be given up; few keys
    * are written so often that the next write would hide one that was forgotten.

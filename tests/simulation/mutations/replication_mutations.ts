@@ -166,8 +166,8 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
       "info.last_term < (config.forcedTerm ?? 0)",
       "info.filled === undefined && info.last_term < (config.forcedTerm ?? 0)",
     ]],
-    seedsMax: 1,
-    test: "tests/unit/node/replication/follower_stream_test.ts",
+    seedsMax: 40,
+    storm: "forcedTransfers",
   },
   {
     name: "W12: a part counts as filled before what is not in the piece is gone",

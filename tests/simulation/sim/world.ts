@@ -986,8 +986,8 @@ export class World {
   }
 
   /** An operator's order, as `kv-coordinator --force` gives it. */
-  force(partition: number, then: (reply: Reply) => void): void {
-    this.#order({ req_type: "force", partition }, then);
+  force(partition: number, then: (reply: Reply) => void, node?: NodeId): void {
+    this.#order({ req_type: "force", partition, node }, then);
   }
 
   /** An operator's word that a node will not come back. */
