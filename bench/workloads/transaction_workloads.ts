@@ -1,6 +1,8 @@
 /**
  * Transactions beside a single put: of keys of one partition, of two partitions, and of ten. Clients of the library in this
  * process, each with one request under way; the workloads take turns within each round, so that all meet the same machine.
+ * First each client sends one request after the other, which gives the peak; then requests come at half of that rate,
+ * whether earlier ones have ended or not as far as there are clients, and their times count from when they were due.
  *
  * @module
  */
@@ -46,7 +48,7 @@ const WORKLOADS: readonly Workload[] = [
   { name: "10 puts, 10 partitions", run: (kv) => puts(kv, randomKeys(10)) },
 ];
 
-/** What one workload has come to. */
+/** What one workload has come to, at its peak or at half of it. */
 interface Sums {
   readonly rates: number[];
   readonly cpuUs: number[];
@@ -67,23 +69,27 @@ export async function measureTransactions(
   for (let i = 0; i < CLIENTS; i++) {
     all.push(clients.use(await connect({ coordinator: `${node.host}:${node.port}` })));
   }
-  const sums = WORKLOADS.map((): Sums => ({ rates: [], cpuUs: [], times: [] }));
-  for (const { run } of WORKLOADS) await load(all, run, roundMs / 4);
+  const rows = WORKLOADS.map(({ name, run }) => ({ name, run, peak: newSums(), half: newSums() }));
+  for (const { run } of rows) await load(all, run, roundMs / 4);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { run }] of WORKLOADS.entries()) {
-      const before = processorTimeUs(pids) ?? Number.NaN;
-      const { times, elapsedMs } = await load(all, run, roundMs);
-      sums[i]?.cpuUs.push(((processorTimeUs(pids) ?? Number.NaN) - before) / times.length);
-      sums[i]?.rates.push(times.length * 1_000 / elapsedMs);
-      sums[i]?.times.push(...times);
+    for (const { run, peak } of rows) await measure(peak, pids, () => load(all, run, roundMs));
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const { run, peak, half } of rows) {
+      const pauseMs = 1_000 * CLIENTS / (median(peak.rates) / 2);
+      await measure(half, pids, () => load(all, run, roundMs, pauseMs));
     }
   }
-  for (const [i, { rates, cpuUs, times }] of sums.entries()) {
+  const figures = rows.flatMap(({ name, peak, half }) => [
+    { name, sums: peak },
+    { name: `${name}, at half of the peak`, sums: half },
+  ]);
+  for (const { name, sums: { rates, cpuUs, times } } of figures) {
     times.sort((a, b) => a - b);
     const at = (part: number) => times[Math.floor((times.length - 1) * part)] ?? Number.NaN;
     report({
       group,
-      name: WORKLOADS[i]?.name ?? "",
+      name,
       unit: "requests/s",
       median: median(rates),
       rounds: rates,
@@ -93,20 +99,46 @@ export async function measureTransactions(
   }
 }
 
-/** Each client sends one request after the other. */
+function newSums(): Sums {
+  return { rates: [], cpuUs: [], times: [] };
+}
+
+async function measure(
+  { rates, cpuUs, times }: Sums,
+  pids: readonly number[],
+  round: () => Promise<{ times: number[]; elapsedMs: number }>,
+): Promise<void> {
+  const beforeUs = processorTimeUs(pids) ?? Number.NaN;
+  const done = await round();
+  cpuUs.push(((processorTimeUs(pids) ?? Number.NaN) - beforeUs) / done.times.length);
+  rates.push(done.times.length * 1_000 / done.elapsedMs);
+  times.push(...done.times);
+}
+
+/**
+ * Each client sends one request after the other.
+ *
+ * @param pauseMs from one request's beginning to the next one's, for each client; absent: none waits
+ */
 async function load(
   clients: readonly KvClient[],
   run: (kv: KvClient) => Promise<unknown>,
   forMs: number,
+  pauseMs = 0,
 ): Promise<{ times: number[]; elapsedMs: number }> {
   const times: number[] = [];
   const beganMs = performance.now();
-  await Promise.all(clients.map(async (kv) => {
-    for (let atMs = beganMs; atMs - beganMs < forMs;) {
+  await Promise.all(clients.map(async (kv, i) => {
+    const firstMs = beganMs + pauseMs * i / clients.length;
+    for (let atMs = firstMs; atMs - beganMs < forMs;) {
+      const aheadMs = atMs - performance.now();
+      if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs));
+      // What the timer is late is not the store's.
+      const startMs = aheadMs > 0 ? performance.now() : atMs;
       await run(kv);
       const endMs = performance.now();
-      times.push(endMs - atMs);
-      atMs = endMs;
+      times.push(endMs - startMs);
+      atMs = pauseMs === 0 ? endMs : atMs + pauseMs;
     }
   }));
   return { times, elapsedMs: performance.now() - beganMs };

@@ -10,6 +10,7 @@
 import { isTombstone } from "../../shared/base/entry.ts";
 import { failureOf } from "../../shared/base/errors.ts";
 import {
+  DECISIONS_DELETED_MAX,
   FINISH_MS,
   FOLLOW_MS,
   LED_TRANSACTIONS_MAX,
@@ -37,7 +38,6 @@ interface Finishing {
   tellMs: number;
   led: LedTransaction | undefined;
   readonly sinceMs: number;
-  deletes: boolean;
 }
 
 /** See the top of this file. */
@@ -47,7 +47,10 @@ export class TransactionLeader implements LedListener {
   readonly #led = new Set<LedTransaction>();
   readonly #pending = new Set<string>();
   readonly #order = new KeyOrder<LedTransaction>();
+  /** Decisions that stand, until their deletion is proposed. */
   readonly #finishing = new Map<string, Finishing>();
+  /** Of these, those that are perhaps not committed. */
+  readonly #untold = new Set<string>();
   readonly #failures: PartnerFailures;
   #stopped = false;
 
@@ -170,17 +173,17 @@ export class TransactionLeader implements LedListener {
       tellMs: 0,
       led,
       sinceMs: nowMs(),
-      deletes: false,
     };
     this.#finishing.set(decision.attempt, finishing);
+    this.#untold.add(decision.attempt);
     return finishing;
   }
 
   /** Something was committed: participants of decisions that are committed now are told. */
   onCommitted(): void {
-    if (this.#finishing.size === 0) return;
-    for (const [attempt, finishing] of this.#finishing) {
-      if (finishing.tellMs === 0) this.#tell(attempt, finishing);
+    for (const attempt of this.#untold) {
+      const finishing = this.#finishing.get(attempt);
+      if (finishing !== undefined) this.#tell(attempt, finishing);
     }
   }
 
@@ -193,6 +196,7 @@ export class TransactionLeader implements LedListener {
     }
     if (this.#writes.newest(decisionKey(attempt)) !== undefined) return;
     finishing.tellMs = ports.nowMs();
+    this.#untold.delete(attempt);
     for (const [key, seq] of decision.parts) {
       if (!finishing.left.has(key) || finishing.told.has(key)) continue;
       finishing.told.add(key);
@@ -201,21 +205,24 @@ export class TransactionLeader implements LedListener {
         finishing.told.delete(key);
         if (!this.#stopped) this.#failures.note(key, reply);
         if (headOf(reply)?.state === "done") finishing.left.delete(key);
-        if (finishing.left.size === 0 && !this.#stopped) this.#delete(attempt, finishing);
+        // Its decision is deleted by the next tick.
+        if (finishing.left.size === 0 && !this.#stopped) this.#letFollow(finishing);
       });
     }
   }
 
-  /** All participants are done. */
-  #delete(attempt: string, finishing: Finishing): void {
-    this.#letFollow(finishing);
-    const { proposer, ports, isServing } = this.#owner;
-    if (finishing.deletes || !isServing || proposer.whyFull("transaction") !== undefined) return;
-    const key = decisionKey(attempt);
-    const change = { key, write: DELETION };
-    const order = { req_type: "delete", key } as const;
-    finishing.deletes = proposer.propose(order, [change], ports.wallMs(), writeReply(0), () => {});
-    if (finishing.deletes) this.#finishing.delete(attempt);
+  /**
+   * Deletes decisions of which all participants are done. Nobody waits for that, so those of a tick are one group: one by
+   * one they would cost as much as the other groups of a transaction.
+   */
+  #delete(attempts: readonly string[]): void {
+    const { proposer, ports } = this.#owner;
+    const [first] = attempts;
+    if (first === undefined || proposer.whyFull("transaction") !== undefined) return;
+    const changes = attempts.map((attempt) => ({ key: decisionKey(attempt), write: DELETION }));
+    const order = { req_type: "delete", key: decisionKey(first) } as const;
+    if (!proposer.propose(order, changes, ports.wallMs(), writeReply(0), () => {})) return;
+    for (const attempt of attempts) this.#finishing.delete(attempt);
   }
 
   #letFollow(finishing: Finishing): void {
@@ -227,6 +234,7 @@ export class TransactionLeader implements LedListener {
   #forget(attempt: string): void {
     const finishing = this.#finishing.get(attempt);
     this.#finishing.delete(attempt);
+    this.#untold.delete(attempt);
     if (finishing !== undefined) this.#letFollow(finishing);
   }
 
@@ -242,13 +250,16 @@ export class TransactionLeader implements LedListener {
         if (!this.#finishing.has(decision.attempt)) this.#listFinishing(decision);
       }
     }
+    const done: string[] = [];
     for (const [attempt, finishing] of this.#finishing) {
       if (nowMs - finishing.sinceMs > FOLLOW_MS) this.#letFollow(finishing);
-      if (finishing.left.size === 0) this.#delete(attempt, finishing);
-      else if (finishing.told.size === 0 && nowMs - finishing.tellMs >= STATUS_REPEAT_MS) {
+      if (finishing.left.size === 0) {
+        if (done.length < DECISIONS_DELETED_MAX) done.push(attempt);
+      } else if (finishing.told.size === 0 && nowMs - finishing.tellMs >= STATUS_REPEAT_MS) {
         this.#tell(attempt, finishing);
       }
     }
+    this.#delete(done);
   }
 
   /** The partition has another primary. */
@@ -256,6 +267,7 @@ export class TransactionLeader implements LedListener {
     this.#stopped = true;
     for (const led of [...this.#led]) led.stop(notPrimary);
     this.#finishing.clear();
+    this.#untold.clear();
     this.#failures.end();
   }
 }

@@ -69,6 +69,8 @@ export const PARTS_BYTES_MAX = 4 * MIB;
 export const PART_WRITTEN_BYTES_MAX = 4 * MIB;
 /** Transactions that a partition leads at a time, those that wait for others included. */
 export const LED_TRANSACTIONS_MAX = 1_024;
+/** Decisions of transactions that have ended, of one partition, that are deleted as one group. */
+export const DECISIONS_DELETED_MAX = 1_000;
 /** A participant that has not answered within this time makes the attempt end: the others' keys must not wait. */
 export const PREPARE_MS = 2_000;
 /** How long the leader waits for its own keys while the participants hold theirs. */

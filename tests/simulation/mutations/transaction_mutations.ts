@@ -174,7 +174,7 @@ export const TRANSACTION_MUTATIONS: readonly Mutation[] = [
     file: "node/transactions/transaction_leader.ts",
     edits: [[
       "    finishing.tellMs = ports.nowMs();\n",
-      "    finishing.tellMs = ports.nowMs();\n    this.#delete(attempt, finishing);\n",
+      "    finishing.tellMs = ports.nowMs();\n    this.#delete([attempt]);\n",
     ]],
     seedsMax: 40,
     storm: "parts",
