@@ -165,8 +165,11 @@ export function whyTooLarge(request: Message<"transaction">): Message<"error"> |
   for (const step of plainRequests(request)) {
     bytes += keyLength(step.key);
     const { value, value64, bytes: given } = step as ValueFields;
+    // Of base64 what it stands for: whether a value comes in it depends on who has passed it on.
     bytes += given?.length ??
-      (value64 === undefined ? Buffer.byteLength(value ?? "") : value64.length);
+      (value64 === undefined
+        ? Buffer.byteLength(value ?? "")
+        : Buffer.byteLength(value64, "base64"));
   }
   if (bytes <= PARTS_BYTES_MAX) return undefined;
   return tooLarge(`may have ${PARTS_BYTES_MAX} bytes of keys and values, and has ${bytes}`);

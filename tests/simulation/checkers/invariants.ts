@@ -86,8 +86,8 @@ export class Invariants {
   readonly #deletes = new Map<string, Deletes>();
   /** The greatest commit seq of any replica, of each partition. */
   readonly #committed: number[] = [];
-  /** Partitions whose data an operator gave up. */
-  readonly #forced = new Set<number>();
+  /** Partitions whose data an operator gave up, and how long the history was when that was last done. */
+  readonly #forced = new Map<number, number>();
   #eventsRead = 0;
   /** Who had the right last, on which host, and since when it acts. */
   #holder: { process: SimProcess; host: string; sinceMs: number } | undefined;
@@ -175,7 +175,7 @@ export class Invariants {
 
   /** The partition's data is given up: what was acknowledged until now is not promised any more. */
   onForced(partition: number): void {
-    this.#forced.add(partition);
+    this.#forced.set(partition, this.#history.events.length);
     for (const key of this.#acknowledged.keys()) {
       if (partitionOf(key, this.#partitions) === partition) this.#acknowledged.delete(key);
     }
@@ -379,6 +379,8 @@ export class Invariants {
       this.#begun.delete(id);
       const isWrite = f === "write" || f === "create" || f === "update" || f === "cas";
       if (type !== "ok" || !isWrite || acks === "primary" || version === undefined) continue;
+      // Its answer was on its way while what it had written was given up.
+      if (begunAt < (this.#forced.get(partitionOf(key, this.#partitions)) ?? 0)) continue;
       const known = this.#acknowledged.get(key);
       if (known !== undefined && known.version > version) continue;
       const write = { version, begunAt, expires: expiry !== undefined };

@@ -358,6 +358,7 @@ export const STORMS = {
       tombstoneKeepMs: 1_000,
       resyncRowsMax: 2,
       recentWritesMax: 4,
+      ...REMEMBERED,
     },
     workload: {
       ...BUSY,

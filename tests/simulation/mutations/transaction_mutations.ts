@@ -222,6 +222,13 @@ export const TRANSACTION_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
   },
   {
+    name: "a transaction's values count for as long as they are in base64",
+    file: "shared/validation/transaction_checks.ts",
+    edits: [['Buffer.byteLength(value64, "base64")', "value64.length"]],
+    seedsMax: 1,
+    test: "tests/unit/shared/validation/transaction_checks_test.ts",
+  },
+  {
     name: "a repeated transaction is carried out again",
     file: "node/requests/request_dedup.ts",
     edits: [["if (remembered.request_number === requestNumber) return remembered.reply;", ""], [
