@@ -1,5 +1,5 @@
 /**
- * A client over HTTP for browsers: reads and writes with `fetch` alone.
+ * A client over HTTP for browsers: reads, writes and watches with `fetch` alone.
  *
  * @module
  */
@@ -11,5 +11,12 @@ export type {
   FetchSelection,
   FetchStoreOptions,
 } from "./fetch/fetch_client.ts";
+export type {
+  FetchWatchDelete,
+  FetchWatchEvent,
+  FetchWatchNotice,
+  FetchWatchOptions,
+  FetchWatchPut,
+} from "./fetch/fetch_watch.ts";
 export { ERROR_CODES, KvError } from "../shared/base/errors.ts";
 export type { ErrorCode, KvErrorOptions } from "../shared/base/errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Reads and writes keys over HTTP, with `fetch` alone. Each node answers for the whole cluster; the addresses are tried
- * one after the other.
+ * Reads, writes and watches keys over HTTP, with `fetch` alone. Each node answers for the whole cluster; the addresses are
+ * tried one after the other.
  *
  * Invariant: a request is sent again only if it is known not to have happened, or if it changes nothing.
  *
@@ -10,6 +10,12 @@ import { type ErrorCode, isErrorCode, KvError } from "../../shared/base/errors.t
 import { keyOfBase64, percentEncoded, quotedKey } from "../../shared/base/key_text.ts";
 import { SystemRandom } from "../../shared/platform/random.ts";
 import { backoffMs } from "../../shared/scheduling/backoff.ts";
+import {
+  type FetchWatchEvent,
+  type FetchWatchOptions,
+  WATCH_SILENCE_MS,
+  watchOverHttp,
+} from "./fetch_watch.ts";
 
 /** How to reach a cluster. */
 export interface FetchOptions {
@@ -86,7 +92,7 @@ interface Answer {
   readonly bytes: Uint8Array;
 }
 
-/** Talks to a cluster over HTTP. Made by {@linkcode fetchKv}. It holds nothing open. */
+/** Talks to a cluster over HTTP. Made by {@linkcode fetchKv}. It holds nothing open but its watches. */
 export class FetchKv {
   readonly #urls: readonly string[];
   readonly #options: FetchOptions;
@@ -300,6 +306,53 @@ export class FetchKv {
       for (const key of page.keys) yield typeof key === "string" ? key : keyOfBase64(key.key64);
       if (page.cursor === undefined) return;
       cursor = `&cursor=${page.cursor}`;
+    }
+  }
+
+  /**
+   * The changes of keys as they are committed, of each key in order. After a failure it goes on at the next address, from
+   * where it was. A watch that is slow or was away may miss states in between, but never the newest. It holds a connection
+   * open, of which browsers have six for each address.
+   *
+   * @throws {KvError} if it has not begun within `timeoutMs`, or is refused
+   *
+   * @example
+   * ```ts
+   * const web = fetchKv({ urls: "http://127.0.0.1:9081" });
+   * await web.put("flag:dark", "on");
+   * for await (const event of web.watch({ prefix: "flag:", snapshot: true })) {
+   *   if (event.type === "put") console.log(event.key, new TextDecoder().decode(event.value)); // flag:dark on
+   *   if (event.type === "level") break;
+   * }
+   * ```
+   */
+  watch(options: FetchWatchOptions): AsyncGenerator<FetchWatchEvent, void, void> {
+    return watchOverHttp({
+      timeoutMs: options.timeoutMs ?? this.#options.timeoutMs ?? TIMEOUT_MS,
+      silenceMs: WATCH_SILENCE_MS,
+      open: (path, signal) => this.#openStream(path, signal),
+      pause: (failed, signal) => {
+        this.#at++;
+        const rounds = Math.floor((failed - 1) / this.#urls.length);
+        return pause(backoffMs(PAUSE_MS_MIN, PAUSE_MS_MAX, rounds, this.#random), signal);
+      },
+    }, options);
+  }
+
+  /** A response without an end, from the address that answered last. @returns why there is none */
+  async #openStream(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array> | KvError> {
+    const url = this.#urls[this.#at % this.#urls.length] ?? "";
+    try {
+      const response = await this.#send(url + path, { method: "GET", path }, signal);
+      const { status, headers, ok, body } = response;
+      if (ok && body !== null) return body;
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      return problemOf({ status, headers, bytes }, "GET");
+    } catch (cause) {
+      return new KvError("unavailable", `GET ${url}: no answer`, { cause });
     }
   }
 

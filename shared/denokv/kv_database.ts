@@ -18,37 +18,58 @@ export class KvDatabase {
   constructor(
     database: Pick<DatabaseInfo, "name" | "number"> & { readonly together?: boolean } | undefined,
   ) {
-    if (database?.together !== true) {
-      throw new KvError(
-        "bad_request",
-        `the keys of the database ${
-          database?.name ?? DEFAULT_DATABASE
-        } are spread over the partitions, and Deno KV needs ` +
-          "them together: use another name, or make a database with --together",
-      );
-    }
+    if (database?.together !== true) throw keysAreSpread(database?.name ?? DEFAULT_DATABASE);
     this.name = database.name;
     this.number = database.number;
   }
 
   /** A UUID that no other database has, in no cluster; nor another one of the same name, made after this one was dropped. */
   id(clusterId: string): string {
-    const hex = createHash("sha256").update(`deno-kv\0${clusterId}\0${this.number}`).digest("hex");
-    const parts = [
-      hex.slice(0, 8),
-      hex.slice(8, 12),
-      `8${hex.slice(13, 16)}`,
-      `8${hex.slice(17, 20)}`,
-      hex.slice(20, 32),
-    ];
-    return parts.join("-");
+    return idOf(this.number, clusterId);
   }
 }
+
+/** Why a database is none of Deno KV. */
+export function keysAreSpread(name: string): KvError {
+  return new KvError(
+    "bad_request",
+    `the keys of the database ${name} are spread over the partitions, and Deno KV needs ` +
+      "them together: use another name, or make a database with --together",
+  );
+}
+
+function idOf(number: number, clusterId: string): string {
+  const hex = createHash("sha256").update(`deno-kv\0${clusterId}\0${number}`).digest("hex");
+  const parts = [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ];
+  return parts.join("-");
+}
+
+/** A map that is a moment old lacks no more than so many. */
+const LATER_DATABASES = 100;
 
 /** The ids of databases that were asked for: each request names one, and to make it takes longer than to read a key. */
 export class KvDatabaseIds {
   readonly #ids = new Map<number, string>();
   #clusterId = "";
+
+  /**
+   * Whether an id is that of a database which was made after those that are known here: whoever names it has heard of it
+   * from a node that knows more.
+   *
+   * @param next the number that the next database is believed to get
+   */
+  isOfLater(id: string, next: number, clusterId: string): boolean {
+    for (let number = next; number < next + LATER_DATABASES; number++) {
+      if (idOf(number, clusterId) === id) return true;
+    }
+    return false;
+  }
 
   /** As {@linkcode KvDatabase.id}. */
   of(database: KvDatabase, clusterId: string): string {

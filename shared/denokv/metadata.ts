@@ -5,7 +5,11 @@
  * @module
  */
 import { KvError } from "../base/errors.ts";
-import { KV_CONNECT_METADATA_MS } from "../limits/http.ts";
+import {
+  KV_CONNECT_METADATA_MS,
+  KV_CONNECT_OTHER_NODE_ANSWERS_MAX,
+  KV_CONNECT_OTHER_NODE_MS,
+} from "../limits/http.ts";
 import type { KvDatabase } from "./kv_database.ts";
 
 /** The versions of the protocol that are spoken here, the best first. */
@@ -45,22 +49,57 @@ export function negotiatedVersion(body: unknown): number {
   );
 }
 
-/**
- * @param url the address that the client has asked, as it has written it
- * @param token what it has shown, which it is to show again
- */
+/** What the metadata are made of. */
+export interface MetadataFacts {
+  readonly version: number;
+  /** The address that the client has asked, as it has written it. */
+  readonly url: string;
+  /** What it has shown, which it is to show again. */
+  readonly token: string;
+  /** The address of the database at another node, if the client is to go there; it asks again soon whether that holds. */
+  readonly elsewhere?: string | undefined;
+  readonly nowMs: number;
+  readonly lifetimeMs: number;
+}
+
+/** What a client is told of a database. */
 export function databaseMetadata(
   database: KvDatabase,
   clusterId: string,
-  { version, url, token, nowMs }: { version: number; url: string; token: string; nowMs: number },
+  { version, url, token, elsewhere, nowMs, lifetimeMs }: MetadataFacts,
 ): DatabaseMetadata {
+  const endpoint = elsewhere ?? endpointOf(database, version, url);
   return {
     version,
     databaseId: database.id(clusterId),
-    endpoints: [{ url: endpointOf(database, version, url), consistency: "strong" }],
+    endpoints: [{ url: endpoint, consistency: "strong" }],
     token,
-    expiresAt: new Date(nowMs + KV_CONNECT_METADATA_MS).toISOString(),
+    expiresAt: new Date(nowMs + lifetimeMs).toISOString(),
   };
+}
+
+/** For how long metadata hold: a short time if they name another node, but not for everybody (see the limits). */
+export class MetadataLifetimes {
+  #second = 0;
+  #answers = 0;
+
+  /** For the next answer. */
+  next(namesOther: boolean, nowMs: number): number {
+    if (!namesOther) return KV_CONNECT_METADATA_MS;
+    const second = Math.floor(nowMs / 1_000);
+    if (second !== this.#second) this.#answers = 0;
+    this.#second = second;
+    this.#answers++;
+    return this.#answers > KV_CONNECT_OTHER_NODE_ANSWERS_MAX
+      ? KV_CONNECT_METADATA_MS
+      : KV_CONNECT_OTHER_NODE_MS;
+  }
+}
+
+/** Whether it is Deno's own client, which asks again in time; npm's would ask before each request if the time were short. */
+export function isDenosOwn(headers: Headers): boolean {
+  // Deno's fetch, by which npm's client asks there, names a language.
+  return /^Deno\//.test(headers.get("user-agent") ?? "") && !headers.has("accept-language");
 }
 
 /**

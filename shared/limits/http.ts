@@ -15,6 +15,13 @@ export const HTTP_BODY_TIMEOUT_MS = 30_000;
 export const HTTP_BODY_WHOLE_BYTES = 64 * KIB;
 /** How long a client of Deno KV may use what it was told of a database. */
 export const KV_CONNECT_METADATA_MS = 3_600_000;
+/** The same, if it is sent to another node. Deno's client asks anew 10 s before, so after 5 s. */
+export const KV_CONNECT_OTHER_NODE_MS = 15_000;
+/**
+ * So many clients a second are told so short a time; others the long one, after which Deno's client asks again in a minute. If
+ * its clock is ahead by more than the difference, it asks without a pause until it is told the long time.
+ */
+export const KV_CONNECT_OTHER_NODE_ANSWERS_MAX = 50;
 /** Keys of one watch of Deno KV. */
 export const KV_CONNECT_WATCH_KEYS_MAX = 100;
 /** A watch of Deno KV whose keys cannot be read looks again after this time. */

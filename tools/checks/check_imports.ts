@@ -105,7 +105,7 @@ const REAL_FILES: readonly RegExp[] = [
   /\/main\.ts$/,
   /\/(deno|file|level)_\w+\.ts$/,
   /^shared\/platform\/(clock|random|node\/node_\w+)\.ts$/,
-  /^client\/(library\/node_platform|fetch\/fetch_client)\.ts$/,
+  /^client\/(library\/node_platform|fetch\/fetch_(client|watch))\.ts$/,
   /^shared\/platform\/deno\/folder_(kind|lock|security)\.ts$/,
   /^shared\/program\/(log|program|terminal)\.ts$/,
   /^coordinator\/discovery\/cs_config\.ts$/,

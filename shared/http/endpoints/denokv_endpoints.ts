@@ -12,11 +12,11 @@ import { atomicWriteOutput, atomicWriteRequest } from "../../denokv/atomic_write
 import {
   type DatabaseInfo,
   DEFAULT_DATABASE,
-  demandDatabase,
   findDatabase,
+  NO_DATABASES,
   noDatabase,
 } from "../../cluster/databases.ts";
-import { KvDatabase } from "../../denokv/kv_database.ts";
+import { keysAreSpread, KvDatabase } from "../../denokv/kv_database.ts";
 import {
   decodeAtomicWrite,
   decodeSnapshotRead,
@@ -24,7 +24,8 @@ import {
   encodeAtomicWriteOutput,
   encodeSnapshotReadOutput,
 } from "../../denokv/messages.ts";
-import { databaseMetadata, negotiatedVersion } from "../../denokv/metadata.ts";
+import { databaseMetadata, isDenosOwn, negotiatedVersion } from "../../denokv/metadata.ts";
+import { addressAt, otherNode } from "../../denokv/other_node.ts";
 import {
   checkSnapshotRead,
   snapshotReadOutput,
@@ -66,15 +67,32 @@ export const openDenoKv: Endpoint = endpoint({
       const version = negotiatedVersion(body.length === 0 ? undefined : parsed(body));
       const clusterId = clusterIdOf(services);
       const database = new KvDatabase(await ensured(services, name));
+      const elsewhere = elsewhereOf(database, request, services);
+      const isElsewhere = elsewhere !== undefined;
       const metadata = databaseMetadata(database, clusterId, {
         version,
         url: request.url,
         token: request.headers.get("authorization")?.replace(BEARER, "") || NO_TOKEN,
+        elsewhere,
         nowMs: services.clock.wallMs(),
+        lifetimeMs: services.denoKvLifetimes.next(isElsewhere, services.clock.monotonicMs()),
       });
       return json(200, metadata);
     }),
 });
+
+/** The database's address at another node, for who can go there and should. */
+function elsewhereOf(
+  database: KvDatabase,
+  { url, headers }: Request,
+  { site }: Services,
+): string | undefined {
+  const map = site.database.map();
+  if (map === undefined || !isDenosOwn(headers)) return undefined;
+  const asked = new URL(url);
+  const node = otherNode(map, database, asked);
+  return node === undefined ? undefined : addressAt(node, database, asked);
+}
 
 export const readDenoKv: Endpoint = endpoint({
   id: "readDenoKv",
@@ -172,15 +190,22 @@ function parsed(body: Uint8Array): unknown {
  */
 function servicesOf({ key: name, request, services }: Call<unknown>): Services {
   const clusterId = clusterIdOf(services);
+  const { denoKvIds } = services;
   const { databases } = services.site.database.map() ?? {};
-  const database = new KvDatabase(
-    name === DEFAULT_DATABASE ? undefined : demandDatabase(databases, name),
-  );
   const { headers } = request;
-  const given = headers.get("x-denokv-database-id") ?? headers.get("x-transaction-domain-id");
-  if (given?.toLowerCase() === services.denoKvIds.of(database, clusterId)) {
-    return services.inDatabase(name);
+  const given = (headers.get("x-denokv-database-id") ?? headers.get("x-transaction-domain-id"))
+    ?.toLowerCase();
+  const found = findDatabase(databases, name);
+  const isKnown = found?.together === true &&
+    given === denoKvIds.of(new KvDatabase(found), clusterId);
+  if (isKnown) return services.inDatabase(name);
+  // Made at another node a moment ago, perhaps in the place of one of this name that was dropped.
+  const { next } = databases ?? NO_DATABASES;
+  if (given !== undefined && denoKvIds.isOfLater(given, next, clusterId)) {
+    throw new KvError("unavailable", `this process has not heard of the database ${name} yet`);
   }
+  if (found === undefined && name !== DEFAULT_DATABASE) throw noDatabase(name);
+  if (found?.together !== true) throw keysAreSpread(found?.name ?? DEFAULT_DATABASE);
   throw new KvError(
     "bad_request",
     `the header x-denokv-database-id is not that of the database ${name} here: open the database again`,

@@ -5,6 +5,7 @@
  * @module
  */
 import { KvDatabaseIds } from "../../denokv/kv_database.ts";
+import { MetadataLifetimes } from "../../denokv/metadata.ts";
 import type { Traced } from "../../tracing/request_tracing.ts";
 import { Buffer } from "node:buffer";
 import { ByteBudget } from "../../base/byte_budget.ts";
@@ -181,13 +182,14 @@ export class Services {
   /** The responses without an end that are under way in this front end. */
   readonly streams: EndlessStreams;
   readonly denoKvIds: KvDatabaseIds;
+  readonly denoKvLifetimes: MetadataLifetimes;
   readonly #accounts = new WeakMap<Request, BodyAccount>();
 
   constructor(
     clock: Clock,
     work: WorkScheduler,
     site: HttpSite,
-    shared?: Pick<Services, "bodies" | "streams" | "denoKvIds">,
+    shared?: Pick<Services, "bodies" | "streams" | "denoKvIds" | "denoKvLifetimes">,
   ) {
     this.clock = clock;
     this.work = work;
@@ -195,6 +197,7 @@ export class Services {
     const budget = site.requests ?? new ByteBudget(REQUEST_BYTES_MAX);
     this.streams = shared?.streams ?? { open: new Set(), stopping: false };
     this.denoKvIds = shared?.denoKvIds ?? new KvDatabaseIds();
+    this.denoKvLifetimes = shared?.denoKvLifetimes ?? new MetadataLifetimes();
     this.bodies = shared?.bodies ??
       { clock, budget, accountOf: (request) => this.#accounts.get(request) };
   }

@@ -20,6 +20,8 @@ const theirs = await Deno.openKv(":memory:");
 const ours = await Deno.openKv(url);
 /** Deno's versionstamps, and ours of the same commits. */
 const stamps = new Map<string, string>();
+/** Those of Deno's that no other has in common with ours: a commit that changes nothing has an earlier one here. */
+const distinct: string[] = [];
 
 const PARTS: readonly Deno.KvKeyPart[] = [
   "a",
@@ -43,6 +45,8 @@ function part(): Deno.KvKeyPart {
 }
 
 function key(): Deno.KvKey {
+  const stamp = distinct[randomBelow(random, distinct.length + 1)];
+  if (stamp !== undefined && chance(0.15)) return ["log", stamp];
   return Array.from({ length: pick(1, 1, 2, 2, 3) }, part);
 }
 
@@ -66,8 +70,19 @@ function value(): unknown {
   )();
 }
 
+/** A number in V8's form, as a program gives it to `mutate`. */
+function v8Number(): number | bigint {
+  return pick<number | bigint>(1, -1, 0.5, -0, NaN, Infinity, 2 ** 53, 1n, -1n, 2n ** 64n, 0n);
+}
+
 interface Stamped {
   readonly versionstamp: string | null;
+}
+
+/** A key as the other store has it: versionstamps of Deno's that are parts of keys are ours there. */
+function keyFor(key: Deno.KvKey, isOurs: boolean): Deno.KvKey {
+  if (!isOurs) return key;
+  return key.map((part) => typeof part === "string" ? stamps.get(part) ?? part : part);
 }
 
 /** Notes which of our versionstamps is which of Deno's. */
@@ -77,38 +92,53 @@ function same(our: Stamped, their: Stamped): void {
     return;
   }
   const known = stamps.get(their.versionstamp);
-  if (known === undefined) stamps.set(their.versionstamp, our.versionstamp);
-  else assertEquals(our.versionstamp, known);
+  if (known !== undefined) return assertEquals(our.versionstamp, known);
+  if (![...stamps.values()].includes(our.versionstamp)) distinct.push(their.versionstamp);
+  stamps.set(their.versionstamp, our.versionstamp);
 }
 
 function sameEntries<T extends Stamped & { readonly value?: unknown }>(
   our: readonly T[],
   their: readonly T[],
 ): void {
-  const plain = (entries: readonly T[]) => entries.map(({ versionstamp: _, ...rest }) => rest);
-  assertEquals(plain(our), plain(their));
+  const plain = (entries: readonly T[], areOurs: boolean) =>
+    entries.map(({ versionstamp: _, ...rest }) =>
+      "key" in rest ? { ...rest, key: keyFor(rest.key as Deno.KvKey, !areOurs) } : rest
+    );
   our.forEach((entry, i) => same(entry, their[i] ?? entry));
+  assertEquals(plain(our, true), plain(their, false));
 }
 
 type Step = (kv: Deno.Kv, isOurs: boolean) => Promise<unknown>;
 
 function readStep(): Step {
   const [one, two] = [chance(0.3) ? counter() : key(), key()];
-  if (chance(0.4)) return async (kv) => [await kv.get(one)];
-  if (chance(0.4)) return (kv) => kv.getMany([one, two, one], { consistency: "eventual" });
-  const prefix: Deno.KvKey = chance(0.4) ? [] : [part()];
+  if (chance(0.4)) return async (kv, isOurs) => [await kv.get(keyFor(one, isOurs))];
+  if (chance(0.4)) {
+    return (kv, isOurs) => {
+      const keys = [one, two, one].map((key) => keyFor(key, isOurs));
+      return kv.getMany(keys, { consistency: "eventual" });
+    };
+  }
+  const prefix: Deno.KvKey = chance(0.4) ? [] : chance(0.2) ? ["log"] : [part()];
   const options: Deno.KvListOptions = {
     reverse: chance(0.5),
     ...(chance(0.5) ? { limit: pick(1, 2, 5, 100) } : {}),
     ...(chance(0.5) ? { batchSize: pick(1, 2, 3, 500) } : {}),
   };
-  const bound: Deno.KvKey = [...prefix, part()];
-  const selector: Deno.KvListSelector = chance(0.6)
-    ? { prefix }
-    : chance(0.5)
-    ? { prefix, start: bound }
-    : { prefix, end: bound };
-  return async (kv) => {
+  const [bound, from, to] = [[...prefix, part()], key(), key()];
+  const wanted = pick<Deno.KvListSelector>(
+    { prefix },
+    { prefix },
+    { prefix, start: bound },
+    { prefix, end: bound },
+    // Perhaps the wrong way round.
+    { start: from, end: to },
+  );
+  return async (kv, isOurs) => {
+    const selector = Object.fromEntries(
+      Object.entries(wanted).map(([name, key]) => [name, keyFor(key, isOurs)]),
+    ) as unknown as Deno.KvListSelector;
     const list = kv.list(selector, options);
     const found: Deno.KvEntry<unknown>[] = [];
     for await (const entry of list) {
@@ -123,26 +153,43 @@ function readStep(): Step {
   };
 }
 
+type Mutate = (
+  atomic: Deno.AtomicOperation,
+  key: (key: Deno.KvKey) => Deno.KvKey,
+  kv: Deno.Kv,
+) => unknown;
+
+/** A key that ends with the commit's versionstamp. */
+function stampedKey(kv: Deno.Kv, i: number): Deno.KvKey {
+  const stamp = kv.commitVersionstamp() as unknown as Deno.KvKeyPart;
+  return i === 0 ? ["log", stamp] : ["log", i, stamp];
+}
+
 /** Checks of keys by versionstamps of the past, in Deno's form and in ours. */
 async function atomicStep(): Promise<Step> {
   const checked = chance(0.5) ? counter() : key();
   const entry = await theirs.get(checked);
-  const stamp = chance(0.2) ? pick(null, [...stamps.keys()].at(-1) ?? null) : entry.versionstamp;
+  const stamp = chance(0.2) ? pick(null, distinct.at(-1) ?? null) : entry.versionstamp;
   const hasCheck = chance(0.6);
   const number = BigInt(Math.floor(randomFraction(random) * 5));
   // Only the first may be refused: Deno's own store keeps what came before a refused one.
   const mutations = Array.from({ length: pick(0, 1, 1, 2, 4) }, (_, i) => {
     const [at, to] = [chance(0.6) ? counter() : key(), value()];
-    const plain = [
-      (atomic: Deno.AtomicOperation) => atomic.set(at, to),
-      (atomic: Deno.AtomicOperation) => atomic.set(at, new Deno.KvU64(number)),
-      (atomic: Deno.AtomicOperation) => atomic.delete(at),
+    const v8 = v8Number();
+    const plain: Mutate[] = [
+      (atomic, key) => atomic.set(key(at), to),
+      (atomic, key) => atomic.set(key(at), new Deno.KvU64(number)),
+      (atomic, key) => atomic.set(key(at), v8),
+      (atomic, key) => atomic.delete(key(at)),
+      (atomic, _, kv) => atomic.set(stampedKey(kv, i), to),
     ];
-    const numeric = [
-      (atomic: Deno.AtomicOperation) => atomic.sum(at, number),
-      (atomic: Deno.AtomicOperation) => atomic.sum(at, number),
-      (atomic: Deno.AtomicOperation) => atomic.min(at, number),
-      (atomic: Deno.AtomicOperation) => atomic.max(at, number),
+    const numeric: Mutate[] = [
+      (atomic, key) => atomic.sum(key(at), number),
+      (atomic, key) => atomic.min(key(at), number),
+      (atomic, key) => atomic.max(key(at), number),
+      ...["sum", "sum", "sum", "min", "max"].map((type): Mutate => (atomic, key) =>
+        atomic.mutate({ type, key: key(at), value: v8 } as unknown as Deno.KvMutation)
+      ),
     ];
     const all = i === 0 ? [...plain, ...numeric] : plain;
     return all[randomBelow(random, all.length)] ?? plain[0];
@@ -150,8 +197,9 @@ async function atomicStep(): Promise<Step> {
   return async (kv, isOurs) => {
     const atomic = kv.atomic();
     const versionstamp = stamp === null || !isOurs ? stamp : stamps.get(stamp) ?? null;
-    if (hasCheck) atomic.check({ key: checked, versionstamp });
-    for (const mutate of mutations) mutate?.(atomic);
+    const here = (key: Deno.KvKey) => keyFor(key, isOurs);
+    if (hasCheck) atomic.check({ key: here(checked), versionstamp });
+    for (const mutate of mutations) mutate?.(atomic, here, kv);
     return await atomic.commit();
   };
 }
@@ -159,13 +207,16 @@ async function atomicStep(): Promise<Step> {
 function writeStep(): Step {
   const [at, to] = [key(), value()];
   if (chance(0.2)) {
-    return async (kv) => {
-      await kv.delete(at);
+    return async (kv, isOurs) => {
+      await kv.delete(keyFor(at, isOurs));
       return [];
     };
   }
-  if (chance(0.1)) return (kv) => kv.set(at, to, { expireIn: 86_400_000 });
-  return (kv) => kv.set(at, to);
+  if (chance(0.1)) {
+    return (kv, isOurs) => kv.set(keyFor(at, isOurs), to, { expireIn: 86_400_000 });
+  }
+  if (chance(0.1)) return (kv) => kv.set(stampedKey(kv, 0), to);
+  return (kv, isOurs) => kv.set(keyFor(at, isOurs), to);
 }
 
 async function outcome(step: Step, kv: Deno.Kv, isOurs: boolean): Promise<unknown> {

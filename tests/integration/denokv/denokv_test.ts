@@ -6,11 +6,14 @@
 import { keyPrefixOf } from "../../../shared/cluster/databases.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Address } from "../../../shared/platform/transport.ts";
+import { KV_CONNECT_OTHER_NODE_MS } from "../../../shared/limits/http.ts";
 import { needing } from "../../support/needs.ts";
 import { RUNTIMES } from "../../support/worlds/package_project.ts";
 import { TestCluster } from "../../support/worlds/cluster.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
+/** Bound of each wait; no test waits for it to pass. */
+const WAIT_BOUND_MS = 60_000;
 const CLIENT = { DENO_KV_ACCESS_TOKEN: "any" };
 
 function programOf(name: string, ...args: string[]): string[] {
@@ -38,6 +41,17 @@ Deno.test("Deno.openKv(URL): does what Deno's own store does, at any node", asyn
   await run(Deno.execPath(), programOf("denokv_uses.ts", urlOf(cluster, 0, "uses")));
 });
 
+/** Makes a project that has npm's package, which Deno has fetched, and a program of it. @returns the program's file */
+async function makeProject(folder: string, program: string): Promise<string> {
+  const bundle = `${folder}/${program}.mjs`;
+  const [cached = ""] = new URL(import.meta.resolve("@deno/kv")).pathname.split("/esm/");
+  await Deno.mkdir(`${folder}/node_modules/@deno`, { recursive: true });
+  await Deno.symlink(cached, `${folder}/node_modules/@deno/kv`);
+  const args = ["bundle", "--quiet", "--platform=deno", "--external=@deno/kv"];
+  await run(Deno.execPath(), [...args, `--output=${bundle}`, `${HERE}${program}.ts`]);
+  return bundle;
+}
+
 for (const { name, command: [program = ""], need } of RUNTIMES) {
   if (name === "deno") continue;
   Deno.test({
@@ -48,14 +62,24 @@ for (const { name, command: [program = ""], need } of RUNTIMES) {
         replicationFactor: 1,
         minInSync: 1,
       });
-      // A project that has the package, which Deno has fetched.
-      const bundle = `${cluster.folder}/uses.mjs`;
-      const [folder = ""] = new URL(import.meta.resolve("@deno/kv")).pathname.split("/esm/");
-      await Deno.mkdir(`${cluster.folder}/node_modules/@deno`, { recursive: true });
-      await Deno.symlink(folder, `${cluster.folder}/node_modules/@deno/kv`);
-      const args = ["bundle", "--quiet", "--platform=deno", "--external=@deno/kv"];
-      await run(Deno.execPath(), [...args, `--output=${bundle}`, `${HERE}denokv_npm.ts`]);
+      const bundle = await makeProject(cluster.folder, "denokv_npm");
       await run(program, [bundle, urlOf(cluster, 0, "npm")]);
+    },
+  });
+}
+
+for (const { name, command: [program = ""], need } of RUNTIMES) {
+  if (name !== "node") continue;
+  Deno.test({
+    ...needing(
+      "openKv of @deno/kv in Node: with a fetcher for all nodes, it goes on when one is killed",
+      need,
+    ),
+    async fn() {
+      await using cluster = await TestCluster.start();
+      const bundle = await makeProject(cluster.folder, "denokv_npm_writer");
+      const nodes = [0, 1, 2].map((index) => urlOf(cluster, index, "").replace(/\/db\/$/, ""));
+      await writeThrough([program, bundle, ...nodes], () => cluster.crash(0));
     },
   });
 }
@@ -81,10 +105,30 @@ Deno.test("Deno.openKv(URL): over TLS, with a user's token and nobody else's", a
   assertStringIncludes(new TextDecoder().decode(stderr), "not a token");
 });
 
-Deno.test("Deno KV: a program goes on when the primary of its database is killed", async () => {
+Deno.test("Deno KV: a program goes on when the primary of its database is killed, and nothing happens twice", async () => {
   await using cluster = await TestCluster.start();
   const primary = await primaryOfFirst(cluster);
-  await writeThrough(urlOf(cluster, (primary + 1) % 3, "app"), () => cluster.crash(primary));
+  // By this name it stays at the node that it has named.
+  const url = urlOf(cluster, (primary + 1) % 3, "app").replace("127.0.0.1", "localhost");
+  await writeThrough(writerOf(url), () => cluster.crash(primary));
+});
+
+Deno.test("Deno KV: a program goes on without the node that it has named, and then without the one it was sent to", async () => {
+  await using cluster = await TestCluster.start();
+  // It is sent to the primary.
+  const primary = await primaryOfFirst(cluster);
+  const named = (primary + 1) % 3;
+  const { port: httpPort } = cluster.nodeHttpAddress(named);
+  await writeThrough(writerOf(urlOf(cluster, named, "app"), "breaks"), async (goesOn) => {
+    await cluster.crash(named);
+    // Longer than what it was told holds: it cannot ask anew, and keeps to it.
+    const endMs = performance.now() + KV_CONNECT_OTHER_NODE_MS + 1_000;
+    while (performance.now() < endMs) await goesOn();
+    await cluster.restart(named, [`--http-port=${httpPort}`]);
+    await cluster.whole({ nodes: 3 });
+    // It asks again after 5 s, and is told another node.
+    await cluster.crash(primary);
+  });
 });
 
 Deno.test("Deno KV: behind an address of all nodes, a program goes on when the node that it reached is killed", async () => {
@@ -92,7 +136,7 @@ Deno.test("Deno KV: behind an address of all nodes, a program goes on when the n
   const first = (await primaryOfFirst(cluster) + 1) % 3;
   const nodes = [0, 1, 2].map((i) => cluster.nodeHttpAddress((first + i) % 3));
   await using balancer = new Balancer(nodes);
-  await writeThrough(`${balancer.url}/db/app`, () => cluster.crash(first), "breaks");
+  await writeThrough(writerOf(`${balancer.url}/db/app`, "breaks"), () => cluster.crash(first));
 });
 
 /** The primary of the database that is made first. */
@@ -100,35 +144,55 @@ function primaryOfFirst(cluster: TestCluster): Promise<number> {
   return cluster.primaryOf(keyPrefixOf({ number: 1, together: true }) + "k");
 }
 
+function writerOf(url: string, ...args: string[]): string[] {
+  return [Deno.execPath(), ...programOf("denokv_writer.ts", url, ...args)];
+}
+
 /** A program writes while something is killed, and finds all of it. */
 async function writeThrough(
-  url: string,
-  crash: () => Promise<void>,
-  ...args: string[]
+  [program = "", ...args]: readonly string[],
+  crash: (goesOn: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: programOf("denokv_writer.ts", url, ...args),
+  const child = new Deno.Command(program, {
+    args,
     env: CLIENT,
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  // Deno's client says often what it cannot reach.
+  const errors = new Response(child.stderr).text();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let written = 0;
   const until = async (count: number) => {
+    // It writes some hundred keys a second; a minute is not waited for.
+    using _ = new Bound(() => child.kill("SIGKILL"));
     while (written < count) {
       const { value = "", done } = await lines.read();
-      if (done) throw new Error("the program has ended");
+      if (done) throw new Error(`the program has ended: ${(await errors).slice(-2_000)}`);
       written += value.split("\n").length - 1;
     }
   };
   await until(20);
-  await crash();
+  await crash(() => until(written + 1));
   await until(written + 50);
   await child.stdin.close();
   while (!(await lines.read()).done);
-  const errors = await new Response(child.stderr).text();
-  assertEquals((await child.status).code, 0, errors);
+  const { code } = await child.status;
+  assertEquals(code, 0, (await errors).slice(-2_000));
+}
+
+/** Does something if it is not disposed of in time. */
+class Bound implements Disposable {
+  readonly #timer: number;
+
+  constructor(end: () => void) {
+    this.#timer = setTimeout(end, WAIT_BOUND_MS);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 /** One address in front of several: a connection goes to the first that takes it. */

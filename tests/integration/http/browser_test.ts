@@ -68,9 +68,38 @@ const READ_AND_WRITTEN = [
   "5",
 ];
 
+/** Two watches, one of them by the browser's own EventSource, that are told of a write. */
+const WATCH = (url: string) => `
+  const heard = Promise.withResolvers();
+  const source = new EventSource("${url}/watch?prefix=flag:&snapshot");
+  source.addEventListener("put", ({ data }) => {
+    const { key, value } = JSON.parse(data);
+    if (value === "on") heard.resolve(key + " " + value);
+  });
+  await kv.put("flag:dark", "off");
+  const told = [];
+  for await (const event of kv.watch({ prefix: "flag:", snapshot: true })) {
+    if (event.type === "put") told.push(event.key + " " + new TextDecoder().decode(event.value));
+    if (event.type === "level") await kv.put("flag:dark", "on");
+    if (told.at(-1) === "flag:dark on") break;
+  }
+  const last = await heard.promise;
+  source.close();
+  return [told, last];
+`;
+
+/** How an EventSource fares that is not allowed. */
+const NO_SOURCE = (url: string) => `
+  const source = new EventSource("${url}/watch?prefix=flag:&snapshot");
+  return await new Promise((resolve) => {
+    source.onerror = () => resolve("an error");
+    source.addEventListener("level", () => resolve("an event"));
+  }).finally(() => source.close());
+`;
+
 Deno.test({
   ...needing(
-    "kv-client/fetch in Chromium: reads and writes from another origin if that is allowed",
+    "kv-client/fetch in Chromium: reads, writes and watches from another origin if that is allowed",
     NEED,
   ),
   async fn() {
@@ -94,6 +123,10 @@ Deno.test({
         },
       );
       assertEquals(await inPage(page, { urls: allowed }, READ_AND_WRITE), READ_AND_WRITTEN);
+      assertEquals(await inPage(page, { urls: allowed }, WATCH(allowed ?? "")), [
+        ["flag:dark off", "flag:dark on"],
+        "flag:dark on",
+      ]);
 
       // A node that does not know the page: the browser hides what it answers, and the write is refused.
       const refused = { urls: other, timeoutMs: 500 };
@@ -105,6 +138,13 @@ Deno.test({
         `return await kv.getText("page:n")`,
       ) as string[];
       assertMatch(reading ?? "", /^(unavailable|timeout)$/);
+      const [watching] = await inPage(
+        page,
+        refused,
+        `for await (const event of kv.watch({ prefix: "flag:" })) return event;`,
+      ) as string[];
+      assertEquals(watching, "unavailable");
+      assertEquals(await inPage(page, refused, NO_SOURCE(other ?? "")), "an error");
       assertEquals(
         await inPage(page, { urls: allowed }, `return await kv.getText("page:x")`),
         undefined,
@@ -126,7 +166,7 @@ Deno.test({
 
 Deno.test({
   ...needing(
-    "kv-client/fetch in Chromium: in a secured cluster it reads and writes what its user may",
+    "kv-client/fetch in Chromium: in a secured cluster it reads, writes and watches what its user may",
     NEED,
   ),
   async fn() {
@@ -158,6 +198,13 @@ Deno.test({
       assertEquals(await inPage(page, alice, READ_AND_WRITE), READ_AND_WRITTEN);
       const outside = await inPage(page, alice, `return await kv.put("other", "x")`) as string[];
       assertEquals(outside[0], "forbidden");
+      const watched =
+        `for await (const { type, key } of kv.watch({ prefix: "page:", snapshot: true })) {
+        if (type === "put" && key === "page:json") return key;
+      }`;
+      assertEquals(await inPage(page, alice, watched), "page:json");
+      const more = watched.replace("page:", "");
+      assertEquals((await inPage(page, alice, more) as string[])[0], "forbidden");
       const wrong = { ...alice, password: "wrong" };
       const unknown = await inPage(page, wrong, `return await kv.getText("page:n")`) as string[];
       assertEquals(unknown[0], "unauthorized");

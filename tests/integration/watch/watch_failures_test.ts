@@ -10,6 +10,7 @@ import { partitionConfig } from "../../../shared/cluster/cluster_map.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import { COORDINATOR } from "../../../tools/programs.ts";
 import {
+  FetchWatching,
   HttpWatching,
   LibraryWatching,
   type Watching,
@@ -88,7 +89,9 @@ Deno.test("watch: goes on through the kill of a primary, and its return", async 
   await using http = new HttpWatching(() => cluster.nodeHttpAddress(at), "prefix=w:").start();
   await using wire = new WireWatching(cluster.nodeAddress(others[0] ?? 0), { prefixes: ["w:"] })
     .start();
-  const watchers = [library, http, wire];
+  const addresses = [primary, others[1] ?? 0].map((index) => cluster.nodeHttpAddress(index));
+  await using web = new FetchWatching(addresses, { prefix: "w:" }).start();
+  const watchers = [library, http, wire, web];
   for (const watching of watchers) await watching.untilLine("level");
   {
     await using counter = new Counter(kv);

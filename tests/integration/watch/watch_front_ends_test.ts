@@ -8,6 +8,7 @@ import { connect, KvError } from "../../../client/mod.ts";
 import { WATCH_LOG_ENTRIES_MAX, WATCHES_PER_CONNECTION_MAX } from "../../../shared/limits/scans.ts";
 import { LineClient } from "../../support/clients/line_client.ts";
 import {
+  FetchWatching,
   HttpWatching,
   LibraryWatching,
   type Watching,
@@ -28,8 +29,10 @@ Deno.test("watch: the same is told at every front end, of keys wherever they are
     .start();
   await using wire = new WireWatching(cluster.nodeAddress(1), { prefixes: ["w:"], snapshot: true })
     .start();
+  const addresses = [cluster.nodeHttpAddress(2)];
+  await using web = new FetchWatching(addresses, { prefix: "w:", snapshot: true }).start();
   const shell = cluster.startClient("watch", "w:", "--snapshot", "--limit", "5");
-  const watchers: Watching[] = [library, http, wire];
+  const watchers: Watching[] = [library, http, wire, web];
   for (const watching of watchers) {
     await watching.untilLine("level");
     assertEquals(watching.lines, ["put w:old before", "level"]);

@@ -6,6 +6,7 @@
  */
 import type { KvClient } from "../../../client/mod.ts";
 import type { WatchOptions } from "../../../client/mod.ts";
+import { type FetchKv, fetchKv, type FetchWatchOptions } from "../../../client/fetch.ts";
 import type { Address } from "../../../shared/platform/transport.ts";
 import { LineClient } from "./line_client.ts";
 
@@ -141,6 +142,36 @@ export class LibraryWatching extends Watching {
       for await (const event of this.#kv.watch(options)) {
         const value = "value" in event ? new TextDecoder().decode(event.value) : undefined;
         this.take({ ...event, token: event.token, value });
+      }
+    } catch (error) {
+      this.fail(String(error));
+    }
+    // It goes on by itself: it ends when it is told to.
+    this.stopped = true;
+  }
+
+  protected override disconnect(): void {
+    this.#abort.abort();
+  }
+}
+
+/** Over `fetch`, by the client for browsers. */
+export class FetchWatching extends Watching {
+  readonly #kv: FetchKv;
+  readonly #options: FetchWatchOptions;
+  readonly #abort = new AbortController();
+
+  constructor(addresses: readonly Address[], options: FetchWatchOptions) {
+    super("fetch");
+    this.#kv = fetchKv({ urls: addresses.map(({ host, port }) => `http://${host}:${port}`) });
+    this.#options = options;
+  }
+
+  protected override async connection(): Promise<void> {
+    try {
+      for await (const event of this.#kv.watch({ ...this.#options, signal: this.#abort.signal })) {
+        const value = "value" in event ? new TextDecoder().decode(event.value) : undefined;
+        this.take({ ...event, value });
       }
     } catch (error) {
       this.fail(String(error));

@@ -3,6 +3,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { ErrorCode } from "../../../../shared/base/errors.ts";
 import {
+  KV_CONNECT_METADATA_MS,
+  KV_CONNECT_OTHER_NODE_MS,
   KV_CONNECT_WATCH_KEYS_MAX,
   KV_CONNECT_WATCH_RETRY_MS,
 } from "../../../../shared/limits/http.ts";
@@ -148,6 +150,53 @@ Deno.test("Deno KV: what a database must be, and how one is made", async () => {
     assertEquals(response.status, 404, await response.text());
   }
   assertEquals((await post(bench, "/db/nothing", version)).status, 404, "nobody makes it here");
+});
+
+Deno.test("Deno KV: a database that was made at another node a moment ago is asked for again", async () => {
+  const bench = open();
+  const body = setting(["k"]);
+  const ask = async (name: string, number: number) => {
+    const id = new KvDatabase({ ...APP, number }).id("c");
+    const response = await post(bench, `/db/${name}/atomic_write`, body, {
+      "x-denokv-database-id": id,
+    });
+    await response.body?.cancel();
+    return response.status;
+  };
+  // The next one that is made gets 10.
+  assertEquals(await ask("new", 10), 503);
+  assertEquals(await ask("new", 12), 503);
+  // In the place of the one that is known here.
+  assertEquals(await ask("app", 10), 503);
+  assertEquals(await ask("spread", 10), 503);
+  // Of the past: dropped, and perhaps made again.
+  assertEquals(await ask("gone", 9), 404);
+  assertEquals(await ask("app", 6), 400);
+  assertEquals(await ask("spread", 9), 400);
+  assertEquals(bench.database.requests, []);
+});
+
+Deno.test("POST /db/{name}: Deno's own client is sent to another node, for a short time; others are not", async () => {
+  const bench = open();
+  const node = { state: "up", httpPort: 9081 };
+  const nodes = [{ ...node, id: "a", host: "127.0.0.1" }, { ...node, id: "b", host: "10.0.0.2" }];
+  const config = { term: 1, primary: "a", inSync: ["a", "b"], learners: [] };
+  const settings = { ...MAP.settings, partitionCount: 1 };
+  const map = { ...MAP, settings, nodes, partitions: [config] };
+  bench.database.clusterMap = map as unknown as ClusterMap;
+  const told = async (agent: string, versions: number[]) => {
+    const response = await post(bench, "/db/app", JSON.stringify({ supportedVersions: versions }), {
+      "user-agent": agent,
+    });
+    const { endpoints, expiresAt } = await response.json();
+    return [endpoints[0].url, Date.parse(expiresAt) - bench.clock.wallMs()];
+  };
+  const other = "http://10.0.0.2:9081/db/app";
+  assertEquals(await told("Deno/2.9.6", [1, 2, 3]), [other, KV_CONNECT_OTHER_NODE_MS]);
+  assertEquals(await told("Deno/2.9.6", [1]), [other, KV_CONNECT_OTHER_NODE_MS]);
+  assertEquals(await told("node", [1, 2, 3]), ["./app", KV_CONNECT_METADATA_MS]);
+  bench.database.clusterMap = { ...map, nodes: nodes.slice(0, 1) } as unknown as ClusterMap;
+  assertEquals(await told("Deno/2.9.6", [3]), ["./app", KV_CONNECT_METADATA_MS]);
 });
 
 Deno.test("atomic_write: an error of 5xx says that nothing happened, and no other does", async () => {
