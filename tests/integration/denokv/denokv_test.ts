@@ -184,7 +184,7 @@ async function writeThrough(
 
 /** Does something if it is not disposed of in time. */
 class Bound implements Disposable {
-  readonly #timer: number;
+  readonly #timer: ReturnType<typeof setTimeout>;
 
   constructor(end: () => void) {
     this.#timer = setTimeout(end, WAIT_BOUND_MS);
