@@ -59,9 +59,10 @@ export const QUOTA_ASK_TIMEOUT_MS = 2_000;
 export const METRIC_DATABASES_MAX = 100;
 /**
  * Rows of dropped databases that a node deletes in one step. It looks this often whether they are committed; then it rests
- * this many times as long as that took, and this long at least.
+ * this many times as long as that took, and this long at least. Others' writes wait for a step that is under way, on each of
+ * its replicas: with steps of 256 their median was twice as long meanwhile, with these a quarter longer.
  */
-export const DROPPED_ROWS_PER_STEP = 256;
+export const DROPPED_ROWS_PER_STEP = 64;
 export const DROPPED_LOOK_MS = 5;
 export const DROPPED_REST = 2;
 export const DROPPED_PAUSE_MS = 20;
