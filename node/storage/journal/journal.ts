@@ -19,7 +19,6 @@ import { failureOf, invariant } from "../../../shared/base/errors.ts";
 import type { StorageChange } from "../storage.ts";
 import {
   BATCH,
-  DELETED,
   encodeFrame,
   forEachChange,
   framesOf,
@@ -200,20 +199,17 @@ export class Journal {
     return this.#controls.get(textOf(key))?.value.slice();
   }
 
-  /** Keeps a control row of a frame, or of one that was appended just now. @param stored as in a frame */
-  setControl(key: Uint8Array, stored: Uint8Array): void {
+  /** Keeps a control row of a frame, or of a batch that was appended just now. @param value undefined if it is deleted */
+  setControl(key: Uint8Array, value: Uint8Array | undefined): void {
     const text = textOf(key);
-    if (stored[0] === DELETED) {
+    if (value === undefined) {
       this.#controls.delete(text);
       return;
     }
     const known = this.#controls.get(text);
-    if (known?.value.length === stored.length - 1) {
-      // A byte at a time: a part of an array is an object, and this is done for each partition of each batch.
-      for (let i = 1; i < stored.length; i++) known.value[i - 1] = stored[i] ?? 0;
-    } else {
-      this.#controls.set(text, { key: key.slice(), value: stored.slice(1) });
-    }
+    // In place: this is done for each partition of each batch.
+    if (known?.value.length === value.length) known.value.set(value);
+    else this.#controls.set(text, { key: key.slice(), value: value.slice() });
   }
 
   /** A frame that was read comes next. */
@@ -234,12 +230,12 @@ export class Journal {
   }
 
   /**
-   * Appends a batch. If it fails, the batch has not happened, and may be tried again.
+   * Appends a batch. Its control rows are to be set before anything else is called. If it fails, the batch has not
+   * happened, and may be tried again.
    *
-   * @returns its frame, of which the control rows are to be set before anything else is called
    * @throws {KvError} `storage_failed`
    */
-  async append(changes: readonly StorageChange[], sync: boolean): Promise<Uint8Array> {
+  async append(changes: readonly StorageChange[], sync: boolean): Promise<void> {
     const { segmentBytes } = this.#options;
     if (this.#mustRoll || this.segmentBytes >= segmentBytes) await this.roll();
     const segment = this.#open;
@@ -260,7 +256,6 @@ export class Journal {
     this.#bytesSinceCheckpoint += frame.length;
     if (sync) this.#allSynced(checkpoint);
     else this.#unsynced.push(frame);
-    return frame;
   }
 
   /** Begins a new segment. Everything is synced then. @throws {KvError} `storage_failed` */

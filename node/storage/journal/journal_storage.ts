@@ -160,7 +160,10 @@ export class JournalStorage implements Storage {
     for (const [i, frame] of plan.frames.entries()) {
       const isSince = plan.gap !== undefined && i >= plan.gap.framesBefore;
       journal.replaying(frame);
-      this.#remember(frame.bytes, frame, isSince ? (key) => since.add(key.join()) : undefined);
+      forEachChange(frame.bytes, frame, (key, stored) => {
+        this.#remember(key, valueOf(stored));
+        if (isSince && this.#isControl(key)) since.add(key.join());
+      });
     }
     this.lost = plan.gap === undefined
       ? undefined
@@ -373,9 +376,8 @@ export class JournalStorage implements Storage {
     await this.#room();
     const { clock } = this.#options;
     const beganMs = clock.monotonicMs();
-    let frame: Uint8Array;
     try {
-      frame = await this.#journal.append(changes, sync);
+      await this.#journal.append(changes, sync);
     } catch (error) {
       if (!this.#reserved) throw error;
       // What was accepted gets the space that was taken for it; nothing more is accepted until it can be taken again.
@@ -383,10 +385,10 @@ export class JournalStorage implements Storage {
       this.#reserveFailure = failureOf(error);
       await this.#options.files.release();
       this.#reserveIn(STORAGE_RETRY_MS);
-      frame = await this.#journal.append(changes, sync);
+      await this.#journal.append(changes, sync);
     }
     if (sync) this.#metrics.noteSync(clock.monotonicMs() - beganMs);
-    this.#remember(frame, { from: 0, to: frame.length });
+    for (const { key, value } of changes) this.#remember(key, value);
     this.#remembered = this.#journal.last;
     this.#feedIfDue();
   }
@@ -423,17 +425,9 @@ export class JournalStorage implements Storage {
     if (this.#feedFailure !== undefined) throw this.#feedFailure;
   }
 
-  #remember(
-    bytes: Uint8Array,
-    frame: { readonly from: number; readonly to: number },
-    onControl?: (key: Uint8Array) => void,
-  ): void {
-    forEachChange(bytes, frame, (key, stored) => {
-      if (this.#isControl(key)) {
-        this.#journal.setControl(key, stored);
-        onControl?.(key);
-      } else this.#memory.set(key, stored);
-    });
+  #remember(key: Uint8Array, value: Uint8Array | undefined): void {
+    if (this.#isControl(key)) this.#journal.setControl(key, value);
+    else this.#memory.set(key, value);
   }
 
   #rowsInMemory(

@@ -7,10 +7,12 @@
  *
  * @module
  */
+import { NO_VALUE } from "../../../shared/base/entry.ts";
 import { compareBytes } from "../../../shared/base/key_order.ts";
 import type { KeyHash } from "../key_hash.ts";
 import { ByteIndex } from "../memory/byte_index.ts";
 import { MemoryArena } from "../memory/memory_arena.ts";
+import { DELETED, VALUE } from "./frame.ts";
 
 /** A key, and what is stored of it. */
 export type StoredRow = readonly [key: Uint8Array, stored: Uint8Array];
@@ -42,14 +44,16 @@ export class Memtable {
     return this.#buckets.get(bucketOf(key))?.get(key);
   }
 
-  set(key: Uint8Array, stored: Uint8Array): void {
+  /** @param value undefined if the key is deleted */
+  set(key: Uint8Array, value: Uint8Array | undefined): void {
     const name = bucketOf(key);
     let bucket = this.#buckets.get(name);
     if (bucket === undefined) {
       bucket = new ByteIndex(this.#arena, this.#hash);
       this.#buckets.set(name, bucket);
     }
-    bucket.set(key, stored);
+    if (value === undefined) bucket.set(key, NO_VALUE, DELETED);
+    else bucket.set(key, value, VALUE);
   }
 
   /** All rows, partition by partition, otherwise in no order that means anything: LevelDB sorts them anyway. */

@@ -61,14 +61,15 @@ export class ByteIndex implements SequenceKeys {
     return entry === NONE ? undefined : this.value(entry);
   }
 
-  set(key: Uint8Array, value: Uint8Array): void {
+  /** @param tag a byte with which the value is to begin */
+  set(key: Uint8Array, value: Uint8Array, tag?: number): void {
     const hash = this.#hash.of(key);
     const found = this.#find(key, hash);
     const entry = found === NONE ? this.#insert(hash) : found;
     const entries = this.#entries;
     const chunk = entries[entry * WIDTH + CHUNK] ?? 0;
     const at = entries[entry * WIDTH + AT] ?? 0;
-    entries[entry * WIDTH + AT] = this.#arena.add(key, value, entry);
+    entries[entry * WIDTH + AT] = this.#arena.add(key, value, entry, tag);
     entries[entry * WIDTH + CHUNK] = this.#arena.filling;
     if (found === NONE) this.#sequence?.added(entry);
     // Last, because it may move other records.

@@ -77,16 +77,23 @@ export class MemoryArena {
     return this.#filling;
   }
 
-  /** Puts a record into chunk {@linkcode filling}. Returns its place there. */
-  add(key: Uint8Array, value: Uint8Array, owner: number): number {
-    const size = sizeOf(key.length, value.length);
+  /**
+   * Puts a record into chunk {@linkcode filling}. Returns its place there.
+   *
+   * @param tag a byte with which the value is to begin
+   */
+  add(key: Uint8Array, value: Uint8Array, owner: number, tag?: number): number {
+    const tagBytes = tag === undefined ? 0 : 1;
+    const size = sizeOf(key.length, tagBytes + value.length);
     const { words, bytes, used } = this.#room(size);
     words[used] = key.length;
-    words[used + 1] = value.length;
+    words[used + 1] = tagBytes + value.length;
     words[used + 2] = owner;
     const keyAt = used * 4 + HEADER_BYTES;
     bytes.set(key, keyAt);
-    bytes.set(value, keyAt + key.length);
+    const valueAt = keyAt + key.length;
+    if (tag !== undefined) bytes[valueAt] = tag;
+    bytes.set(value, valueAt + tagBytes);
     return this.#advance(size);
   }
 
