@@ -86,6 +86,8 @@ export const EXPECTED = {
   "fault: node cut off from the coordinator alone": 10,
   "disk: journal torn": 0.5,
   "disk: unsynced kept": 0.5,
+  "disk: a file is written over": 60,
+  "disk: an earlier file shows behind a torn one": 0.5,
   "disk: write refused": 20,
   "disk: the reserve is written to": 0.5,
   "disk: compaction failed": 0.5,

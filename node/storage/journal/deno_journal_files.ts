@@ -4,14 +4,24 @@
  * Small frames are written by a synchronous call: it takes as long as copying them, since the disk has them only with
  * the sync, which leaves the event loop free. An asynchronous write costs a thread's turn (docs/performance.md).
  *
+ * A file that is removed is kept for the next one that is created, which is written over it. Its blocks are the file
+ * system's already, so a sync need not write the file system's own journal: a third less processor time, and sooner done.
+ * Behind what was written, such a file has what the earlier one had. Nobody takes that for anything: a segment's frames
+ * have its salt. A file that ends shorter is cut when it is closed.
+ *
+ * Invariant: a file is written over only when its earlier name is gone for good.
+ *
  * @module
  */
-import { KvError, messageOf } from "../../../shared/base/errors.ts";
+import { failureOf, KvError, messageOf } from "../../../shared/base/errors.ts";
 import { KIB } from "../../../shared/base/units.ts";
 import type { JournalFile, JournalFiles } from "./journal_files.ts";
 
 /** The file that takes space in advance. */
 const RESERVE = "reserve";
+
+/** A file that is not needed any more, and will be written over. */
+const SPARE = "spare";
 
 /** What is written at once without asking whether the system has room for it in its memory. */
 const SMALL_BYTES: number = 256 * KIB;
@@ -19,6 +29,8 @@ const SMALL_BYTES: number = 256 * KIB;
 /** A folder, which is made if it is not there. */
 export class DenoJournalFiles implements JournalFiles {
   readonly #path: string;
+  /** Made by this process. Those of an earlier version are not written over: its frames have no mark. */
+  readonly #made = new Set<string>();
 
   constructor(path: string) {
     this.#path = path;
@@ -49,10 +61,13 @@ export class DenoJournalFiles implements JournalFiles {
 
   async create(name: string, content: Uint8Array): Promise<JournalFile> {
     const path = `${this.#path}/${name}`;
+    this.#made.add(name);
+    const earlierBytes = await this.#takeSpare(path);
     let file: DenoJournalFile;
     try {
-      const options = { write: true, create: true, truncate: true, mode: 0o600 };
-      file = new DenoJournalFile(path, await Deno.open(path, options));
+      const truncate = earlierBytes === 0;
+      const options = { write: true, create: true, truncate, mode: 0o600 };
+      file = new DenoJournalFile(path, await Deno.open(path, options), earlierBytes);
     } catch (error) {
       throw failed("create", path, error);
     }
@@ -64,6 +79,18 @@ export class DenoJournalFiles implements JournalFiles {
       file.close();
       throw error;
     }
+  }
+
+  /** Gives the file that was kept its new name, for good. @returns its bytes; 0 if there is none */
+  async #takeSpare(path: string): Promise<number> {
+    try {
+      await Deno.rename(`${this.#path}/${SPARE}`, path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return 0;
+      throw failed("create", path, error);
+    }
+    await syncPath(this.#path);
+    return await sizeOf(path) ?? 0;
   }
 
   async reserve(bytes: number): Promise<void> {
@@ -83,16 +110,28 @@ export class DenoJournalFiles implements JournalFiles {
         file.close();
       }
     } catch (error) {
-      await this.remove(RESERVE).catch(() => {});
+      for (const name of [RESERVE, SPARE]) await this.#delete(name).catch(() => {});
       throw failed("take space in advance in", path, error);
     }
   }
 
   release(): Promise<void> {
-    return this.remove(RESERVE);
+    return this.#delete(RESERVE);
   }
 
   async remove(name: string): Promise<void> {
+    const mayRecycle = this.#made.delete(name);
+    const hasSpare = await sizeOf(`${this.#path}/${SPARE}`) !== undefined;
+    if (!mayRecycle || hasSpare) return await this.#delete(name);
+    try {
+      await Deno.rename(`${this.#path}/${name}`, `${this.#path}/${SPARE}`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw failed("remove", `${this.#path}/${name}`, error);
+    }
+  }
+
+  async #delete(name: string): Promise<void> {
     try {
       await Deno.remove(`${this.#path}/${name}`);
     } catch (error) {
@@ -105,10 +144,15 @@ export class DenoJournalFiles implements JournalFiles {
 class DenoJournalFile implements JournalFile {
   readonly #path: string;
   readonly #file: Deno.FsFile;
+  /** What the file has of an earlier one. */
+  readonly #earlierBytes: number;
+  #bytes = 0;
 
-  constructor(path: string, file: Deno.FsFile) {
+  /** @param earlierBytes of the file that it is written over; 0: it is new */
+  constructor(path: string, file: Deno.FsFile, earlierBytes = 0) {
     this.#path = path;
     this.#file = file;
+    this.#earlierBytes = earlierBytes;
   }
 
   async append(bytes: Uint8Array, sync: boolean): Promise<void> {
@@ -118,6 +162,7 @@ class DenoJournalFile implements JournalFile {
         const rest = at === 0 ? bytes : bytes.subarray(at);
         at += small ? this.#file.writeSync(rest) : await this.#file.write(rest);
       }
+      this.#bytes += bytes.length;
       if (sync) await this.#file.syncData();
     } catch (error) {
       throw failed("write", this.#path, error);
@@ -125,6 +170,12 @@ class DenoJournalFile implements JournalFile {
   }
 
   close(): void {
+    try {
+      if (this.#bytes < this.#earlierBytes) this.#file.truncateSync(this.#bytes);
+    } catch (error) {
+      // It only takes more room than it needs.
+      failureOf(error);
+    }
     this.#file.close();
   }
 }

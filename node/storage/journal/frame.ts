@@ -5,7 +5,8 @@
  *      4  salt of the segment (4)
  *      8  CRC-32 of everything after these four bytes
  *     12  bytes of the changes (4)
- *     16  kind (1): 0 a batch, 1 a restatement; three bytes 0
+ *     16  kind (1): 0 a batch, 1 a restatement
+ *     17  mark (3): the last three bytes of the salt; 0 in a frame that an earlier version wrote
  *     20  number (8)             28  upto (8)       36  checkpoint (8)
  *     44  changes: key bytes (2), value bytes (4), key, kind (1: 0 deleted, 1 a value), value
  *
@@ -19,6 +20,10 @@
  * come from clients: without it, a value could contain a frame, which would be found where a frame is looked for
  * behind a torn one.
  *
+ * A segment may be written over an earlier one, of which frames are left behind its end. They have another salt. But a
+ * torn write may leave the new salt before the rest of an old frame. The mark says which salt that was, and is under the
+ * checksum. An earlier version wrote none, and wrote no file over.
+ *
  * @module
  */
 import { crc32 } from "node:zlib";
@@ -30,6 +35,7 @@ export const JOURNAL_FORMAT = 1;
 export const FRAME_HEADER_BYTES = 44;
 const CHANGE_HEADER_BYTES = 6;
 const MAGIC = [0x6b, 0x76, 0x6a];
+const MARK = 0xffffff;
 
 /** What a frame contains. */
 export const BATCH = 0;
@@ -68,6 +74,9 @@ export function encodeFrame(
   putUint32(frame, 4, salt);
   putUint32(frame, 12, length - FRAME_HEADER_BYTES);
   frame[16] = header.kind;
+  frame[17] = salt >>> 16;
+  frame[18] = salt >>> 8;
+  frame[19] = salt;
   putUint64(frame, 20, header.number);
   putUint64(frame, 28, header.upto);
   putUint64(frame, 36, header.checkpoint);
@@ -157,6 +166,8 @@ export function frameAt(bytes: Uint8Array, salt: number, at: number): FoundFrame
   const to = at + FRAME_HEADER_BYTES + getUint32(bytes, at + 12);
   const kind = bytes[at + 16];
   if (to > bytes.length || (kind !== BATCH && kind !== RESTATEMENT)) return undefined;
+  const mark = getUint32(bytes, at + 16) & MARK;
+  if (mark !== 0 && mark !== (salt & MARK)) return undefined;
   if (crc32(part(bytes, at + 12, to)) !== getUint32(bytes, at + 8)) return undefined;
   return {
     kind,

@@ -17,14 +17,7 @@
 import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 import { failureOf, invariant } from "../../../shared/base/errors.ts";
 import type { StorageChange } from "../storage.ts";
-import {
-  BATCH,
-  encodeFrame,
-  forEachChange,
-  framesOf,
-  RESTATEMENT,
-  valueOf,
-} from "./frame.ts";
+import { BATCH, encodeFrame, forEachChange, framesOf, RESTATEMENT, valueOf } from "./frame.ts";
 import type { JournalFile, JournalFiles } from "./journal_files.ts";
 import type { ReadableSegment } from "./journal_reader.ts";
 import {
@@ -262,7 +255,7 @@ export class Journal {
   async roll(): Promise<void> {
     this.#mustRoll = true;
     const { files, random } = this.#options;
-    const name = segmentName(++this.#index, this.#last, randomBelow(random, 2 ** 32));
+    const name = segmentName(++this.#index, this.#last, saltFrom(random));
     const checkpoint = this.#checkpoint;
     const header = {
       kind: RESTATEMENT,
@@ -360,6 +353,11 @@ export class Journal {
       }
     }
   }
+}
+
+/** An odd number of 32 bits: a frame's mark must not be 0. */
+function saltFrom(random: Random): number {
+  return randomBelow(random, 2 ** 31) * 2 + 1;
 }
 
 /** Keys of control rows are short. */

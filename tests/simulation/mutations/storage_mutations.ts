@@ -247,6 +247,19 @@ export const STORAGE_MUTATIONS: readonly Mutation[] = [
     test: JOURNAL_TEST,
   },
   {
+    name:
+      "the rest of an old frame is taken behind the salt of the segment that is written over it",
+    file: "node/storage/journal/frame.ts",
+    edits: [
+      [
+        "  if (mark !== 0 && mark !== (salt & MARK)) return undefined;\n",
+        "",
+      ],
+    ],
+    seedsMax: 1,
+    test: JOURNAL_TEST,
+  },
+  {
     name: "a segment is appended to after a failure",
     file: "node/storage/journal/journal.ts",
     edits: [

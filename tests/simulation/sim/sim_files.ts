@@ -1,6 +1,7 @@
 /**
  * The files of a simulated disk, as a journal sees them. They outlive the processes that use them. A power cut leaves any
- * part of what was not synced, cut at any byte, with holes, and may bring back what was removed.
+ * part of what was not synced, cut at any byte, with holes, and may bring back what was removed. A file that is removed is
+ * written over by the next one, as real ones are (`deno_journal_files.ts`).
  *
  * Invariant: what was synced survives everything but an injected fault.
  *
@@ -45,6 +46,8 @@ export interface FileEvents {
 interface SimFile {
   bytes: Uint8Array;
   synced: number;
+  /** What the file had that it is written over: beyond `bytes`, it still has it. */
+  earlier: Uint8Array;
 }
 
 /** How large a hole is that a power cut leaves. */
@@ -57,6 +60,8 @@ export class SimFiles {
   readonly #contents = new Map<string, SimFile>();
   /** Removed, which a power cut may undo. */
   #removed = new Map<string, SimFile>();
+  /** One of them, which will be written over, and its name. */
+  #spareFile: readonly [name: string, file: SimFile] | undefined;
   /** Taken in advance. */
   #reserved = 0;
   /** Was taken in advance, and is free now: a full disk takes so much. */
@@ -69,7 +74,7 @@ export class SimFiles {
 
   /** Names and contents. */
   *entries(): Iterable<[name: string, bytes: Uint8Array]> {
-    for (const [name, { bytes }] of this.#contents) yield [name, bytes];
+    for (const [name, file] of this.#contents) yield [name, wholeOf(file)];
   }
 
   /** The files as a process sees them. */
@@ -81,7 +86,7 @@ export class SimFiles {
       });
     return {
       list: () => read("list", () => [...this.#contents.keys()]),
-      read: (name) => read("read", () => this.#file(name).bytes),
+      read: (name) => read("read", () => wholeOf(this.#file(name))),
       sync: (name) =>
         this.#later(process, syncMs(this.#ports), () => {
           this.#refuseIfFull();
@@ -89,8 +94,11 @@ export class SimFiles {
           file.synced = file.bytes.length;
         }),
       create: async (name, content) => {
-        const file: SimFile = { bytes: new Uint8Array(), synced: 0 };
-        if (process.alive) this.#contents.set(name, file);
+        const file: SimFile = { bytes: new Uint8Array(), synced: 0, earlier: new Uint8Array() };
+        if (process.alive) {
+          this.#writeOver(file);
+          this.#contents.set(name, file);
+        }
         const opened = this.#opened(process, file, false);
         await opened.append(content, true);
         return opened;
@@ -99,7 +107,9 @@ export class SimFiles {
         this.#later(process, between(this.#ports.random, 0.02, 0.3), () => {
           const file = this.#contents.get(name);
           this.#contents.delete(name);
-          if (file !== undefined) this.#removed.set(name, file);
+          if (file === undefined) return;
+          this.#removed.set(name, file);
+          this.#spareFile ??= [name, file];
         }),
       reserve: (bytes) =>
         this.#later(process, syncMs(this.#ports), () => {
@@ -123,12 +133,17 @@ export class SimFiles {
       if (!power && unsynced > 0) {
         const kept = file.synced + randomBelow(random, unsynced + 1);
         coverage.hit(kept < file.bytes.length ? "disk: journal torn" : "disk: unsynced kept");
-        if (kept === 0) this.#contents.delete(name);
+        if (kept === 0 && file.earlier.length === 0) this.#contents.delete(name);
         file.bytes = file.bytes.slice(0, kept);
         // Pages reach the disk in any order.
         if (kept > file.synced && randomFraction(random) < 0.3) {
           const from = file.synced + randomBelow(random, kept - file.synced);
-          file.bytes.fill(0, from, from + 1 + randomBelow(random, HOLE_BYTES_MAX));
+          const to = Math.min(kept, from + 1 + randomBelow(random, HOLE_BYTES_MAX));
+          file.bytes.fill(0, from, to);
+          file.bytes.set(file.earlier.subarray(from, to), from);
+        }
+        if (file.earlier.length > kept) {
+          coverage.hit("disk: an earlier file shows behind a torn one");
         }
       }
       file.synced = file.bytes.length;
@@ -139,6 +154,17 @@ export class SimFiles {
       }
     }
     this.#removed = new Map();
+    this.#spareFile = undefined;
+  }
+
+  /** A new file is written over one that was removed, whose name is then gone for good. */
+  #writeOver(file: SimFile): void {
+    if (this.#spareFile === undefined) return;
+    const [name, spare] = this.#spareFile;
+    this.#spareFile = undefined;
+    this.#removed.delete(name);
+    file.earlier = wholeOf(spare);
+    this.#ports.coverage.hit("disk: a file is written over");
   }
 
   /**
@@ -160,11 +186,12 @@ export class SimFiles {
   clear(): void {
     this.#contents.clear();
     this.#removed = new Map();
+    this.#spareFile = undefined;
   }
 
   copyTo(other: SimFiles): void {
-    for (const [name, { bytes }] of this.#contents) {
-      other.#contents.set(name, { bytes: bytes.slice(), synced: bytes.length });
+    for (const [name, { bytes, earlier }] of this.#contents) {
+      other.#contents.set(name, { bytes: bytes.slice(), synced: bytes.length, earlier });
     }
   }
 
@@ -229,6 +256,13 @@ export class SimFiles {
       });
     });
   }
+}
+
+/** All that is in a file. */
+function wholeOf({ bytes, earlier }: SimFile): Uint8Array {
+  return earlier.length > bytes.length
+    ? concatenated(bytes, earlier.subarray(bytes.length))
+    : bytes;
 }
 
 export function syncMs({ random, faults }: DiskPorts): number {

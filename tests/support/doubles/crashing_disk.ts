@@ -1,7 +1,8 @@
 /**
  * The files of a journal and a table that outlive the storage that uses them, for tests of crashes. A crash comes
  * after a given number of steps: each byte that is appended is one, each other thing that is done to the disk a few. From then
- * on nothing happens, and nobody hears of anything.
+ * on nothing happens, and nobody hears of anything. A file that is removed is written over by the next one, as real ones
+ * are (`deno_journal_files.ts`).
  *
  * @module
  */
@@ -26,6 +27,8 @@ const STEPS = 5;
 interface CrashingFile {
   bytes: Uint8Array;
   synced: number;
+  /** What the file had that it is written over: beyond `bytes`, it still has it. */
+  earlier: Uint8Array;
 }
 
 /** A disk. */
@@ -43,6 +46,8 @@ export class CrashingDisk {
   /** How many batches the table has taken. */
   tableBatches = 0;
   readonly #random: Random;
+  /** A removed file that will be written over. */
+  #spareFile: CrashingFile | undefined;
   #stepsLeft = Infinity;
   #dead = false;
   /** The number of the process that lives; an earlier one does nothing more. */
@@ -79,7 +84,9 @@ export class CrashingDisk {
       // Pages reach the disk in any order.
       if (kept > file.synced && randomBelow(this.#random, 3) === 0) {
         const from = file.synced + randomBelow(this.#random, kept - file.synced);
-        file.bytes.fill(0, from, Math.min(kept, from + 1 + randomBelow(this.#random, 40)));
+        const to = Math.min(kept, from + 1 + randomBelow(this.#random, 40));
+        file.bytes.fill(0, from, to);
+        file.bytes.set(file.earlier.subarray(from, to), from);
       }
       file.synced = file.bytes.length;
     }
@@ -98,20 +105,32 @@ export class CrashingDisk {
     const step = this.#stepper();
     return {
       list: () => step(STEPS, () => [...contents.keys()].sort()),
-      read: (name) => step(STEPS, () => this.#file(name).bytes.slice()),
+      read: (name) => step(STEPS, () => wholeOf(this.#file(name))),
       sync: (name) =>
         step(STEPS, () => {
           const file = this.#file(name);
           file.synced = file.bytes.length;
         }),
       create: async (name, content) => {
-        const file: CrashingFile = { bytes: new Uint8Array(), synced: 0 };
-        await step(STEPS, () => contents.set(name, file));
+        const file: CrashingFile = {
+          bytes: new Uint8Array(),
+          synced: 0,
+          earlier: new Uint8Array(),
+        };
+        await step(STEPS, () => {
+          if (this.#spareFile !== undefined) file.earlier = wholeOf(this.#spareFile);
+          this.#spareFile = undefined;
+          contents.set(name, file);
+        });
         const opened = this.#open(file, step);
         await opened.append(content, true);
         return opened;
       },
-      remove: (name) => step(STEPS, () => void contents.delete(name)),
+      remove: (name) =>
+        step(STEPS, () => {
+          this.#spareFile ??= contents.get(name);
+          contents.delete(name);
+        }),
       reserve: (bytes) =>
         step(STEPS, () => {
           if (this.full && this.reserved < bytes) {
@@ -211,6 +230,11 @@ export class CrashingDisk {
       return result;
     };
   }
+}
+
+/** All that is in a file. */
+function wholeOf({ bytes, earlier }: CrashingFile): Uint8Array {
+  return concatenated(bytes, earlier.subarray(bytes.length));
 }
 
 type Step = <T>(steps: number, action: () => T) => Promise<T>;

@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import { assertEquals } from "@std/assert";
 import {
   BATCH,
@@ -87,6 +88,20 @@ Deno.test("framesOf: a frame that a client has stored as a value is not taken fo
   const bytes = encodeFrame(SALT, header, [{ key: Uint8Array.of(1), value: hostile }]);
   bytes[9] = (bytes[9] ?? 0) ^ 1;
   assertEquals(framesOf(bytes, SALT), []);
+});
+
+Deno.test("framesOf: a frame of another salt does not count behind this one's, but one without a mark does", () => {
+  const header = { kind: BATCH, number: 1, upto: 0, checkpoint: 0 } as const;
+  const bytes = encodeFrame(SALT ^ 2, header, [{ key: Uint8Array.of(1, 2, 3) }]);
+  const withSalt = (frame: Uint8Array) => {
+    frame.set(encodeFrame(SALT, header, []).subarray(4, 8), 4);
+    return frame;
+  };
+  assertEquals(framesOf(withSalt(bytes), SALT), []);
+  // As an earlier version wrote it.
+  bytes.fill(0, 17, 20);
+  new DataView(bytes.buffer).setUint32(8, crc32(bytes.subarray(12)));
+  assertEquals(framesOf(bytes, SALT).map(({ number }) => number), [1]);
 });
 
 Deno.test("encodeFrame writes what docs/storage.md shows", async () => {
