@@ -95,8 +95,8 @@ export function frameFromPrimary(
   const kind = frame[1];
   if (kind === PACKED_FRAME) return fromPrimary(unpackDownstream(frame), upstream, targets);
   if (kind !== APPEND_FRAME) throw unknownKind(kind);
-  for (const { partition, stream, commitSeq, writes } of decodeAppend(frame, targets.slab)) {
-    targets.replica(partition)?.follower.onRows(stream, commitSeq, writes, upstream);
+  for (const part of decodeAppend(frame, targets.slab)) {
+    targets.replica(part.partition)?.follower.onRows(part, upstream);
   }
 }
 

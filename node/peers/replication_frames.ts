@@ -13,12 +13,12 @@
  * @module
  */
 import type { ByteSlab } from "../../shared/base/byte_slab.ts";
+import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { PARTITIONS_MAX } from "../../shared/limits/cluster.ts";
 import { STORED_KEY_BYTES_MAX } from "../../shared/limits/wire.ts";
 import { isMediaType, isTerm, isUint } from "../../shared/cluster/map_shape.ts";
 import { beginFrame, FRAME_HEAD_BYTES } from "../../shared/schema/binary_frames.ts";
-import type { ReceivedWrite } from "../requests/live_writes.ts";
 import {
   decodeRecord,
   type EncodedRecord,
@@ -86,7 +86,9 @@ export interface ReceivedPart {
   readonly partition: number;
   readonly stream: number;
   readonly commitSeq: number;
-  readonly writes: readonly ReceivedWrite[];
+  readonly entries: readonly Entry[];
+  /** Those of the entries, as they are to be stored. */
+  readonly rows: readonly EncodedRecord[];
 }
 
 /**
@@ -105,25 +107,25 @@ export function decodeAppend(frame: Uint8Array, slab: ByteSlab): ReceivedPart[] 
     const from = at + PART_HEAD_BYTES;
     const to = from + getUint32(frame, at + 22);
     if (to > frame.length) throw cut("the entries of a part");
-    parts.push({
-      partition,
-      stream,
-      commitSeq,
-      writes: writesIn(frame, partition, from, to, slab),
-    });
+    const entries: Entry[] = [];
+    const rows: EncodedRecord[] = [];
+    takeWrites(frame, partition, from, to, slab, entries, rows);
+    parts.push({ partition, stream, commitSeq, entries, rows });
     at = to;
   }
   return parts;
 }
 
-function writesIn(
+/** Adds what a part contains to `entries` and `rows`. */
+function takeWrites(
   frame: Uint8Array,
   partition: number,
   from: number,
   to: number,
   slab: ByteSlab,
-): ReceivedWrite[] {
-  const writes: ReceivedWrite[] = [];
+  entries: Entry[],
+  rows: EncodedRecord[],
+): void {
   for (let at = from; at < to;) {
     if (to - at < ENTRY_HEAD_BYTES) throw cut("an entry");
     const keyBytes = getUint16(frame, at);
@@ -146,10 +148,10 @@ function writesIn(
     if (!isUint(expiresAtMs)) throw bad("expiry");
     if (contentType !== undefined && !isMediaType(contentType)) throw bad("content type");
     if (version !== undefined && (!isUint(version) || version === 0)) throw bad("version");
-    writes.push({ entry, row: { key, value, crc: getUint32(value, 0) } });
+    entries.push(entry);
+    rows.push({ key, value, crc: getUint32(value, 0) });
     at = end;
   }
-  return writes;
 }
 
 /** A partition, a term, a stream, and the seq up to which everything is on the follower's disk. */

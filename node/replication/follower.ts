@@ -26,7 +26,7 @@ import type { Message, WireEntry } from "../../shared/wire/messages.ts";
 import { fromWireEntry } from "../../shared/schema/value_codec.ts";
 import { ColdQueue } from "../requests/cold_queue.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
-import type { ReceivedWrite } from "../requests/live_writes.ts";
+import type { EncodedRecord } from "../storage/record.ts";
 import type { RecentWrites } from "./recent_writes.ts";
 import type { ReplicaPorts, Upstream } from "./replica_ports.ts";
 import { HeldResync } from "./held_resync.ts";
@@ -95,6 +95,15 @@ interface Level extends OpenBase {
   readonly kind: "level";
   /** Everything that made it level is on disk: from now on it acknowledges. */
   durable: boolean;
+}
+
+/** Live writes that came as rows. */
+export interface ReceivedRows {
+  readonly stream: number;
+  readonly commitSeq: number;
+  readonly entries: readonly Entry[];
+  /** Those of the entries, as they are to be stored. */
+  readonly rows: readonly EncodedRecord[];
 }
 
 /** A piece of the partition, or the end of them. */
@@ -320,16 +329,14 @@ export class Follower {
   }
 
   /** The same as rows that are to be stored as they are, which the caller has checked. */
-  onRows(
-    streamId: number,
-    commitSeq: number,
-    writes: readonly ReceivedWrite[],
-    upstream: Upstream,
-  ): void {
-    const entries = writes.map(({ entry }) => entry);
-    const take = () => this.#takeAppend(streamId, commitSeq, entries, upstream, writes);
-    if (this.#cold.calm) take();
-    else this.#cold.whenRead(entries.map(({ key }) => key), take);
+  onRows({ stream, commitSeq, entries, rows }: ReceivedRows, upstream: Upstream): void {
+    if (this.#cold.calm) this.#takeAppend(stream, commitSeq, entries, upstream, rows);
+    else {
+      this.#cold.whenRead(
+        entries.map(({ key }) => key),
+        () => this.#takeAppend(stream, commitSeq, entries, upstream, rows),
+      );
+    }
   }
 
   #append(
@@ -354,7 +361,7 @@ export class Follower {
     commitSeq: number,
     taken: readonly Entry[],
     upstream: Upstream,
-    writes: readonly ReceivedWrite[] | undefined,
+    rows: readonly EncodedRecord[] | undefined,
   ): void {
     const stream = this.#current(upstream, streamId);
     if (stream === undefined || stream.kind === "asked") return;
@@ -369,7 +376,7 @@ export class Follower {
         }
         stream.nextSeq++;
       }
-      if (stream.kind !== "holding") this.#takeWrites(stream, taken, writes);
+      if (stream.kind !== "holding") this.#takeWrites(stream, taken, rows);
       else {
         stream.held.pushWrites(taken);
         this.#refuseTooMuch(stream);
@@ -384,9 +391,9 @@ export class Follower {
   #takeWrites(
     stream: Filling | Level,
     entries: readonly Entry[],
-    writes: readonly ReceivedWrite[] | undefined,
+    rows: readonly EncodedRecord[] | undefined,
   ): void {
-    this.#store.applyAll(entries, [], writes?.map(({ row }) => row));
+    this.#store.applyAll(entries, [], rows);
     const level = stream.kind === "level";
     for (const { key, seq } of entries) {
       if (!level) {

@@ -16,12 +16,6 @@ export interface LiveWrites {
   readonly json: string;
 }
 
-/** A write that has come from a primary as the row that is to be stored. */
-export interface ReceivedWrite {
-  readonly entry: Entry;
-  readonly row: EncodedRecord;
-}
-
 /** The writes of one group. */
 export class EncodedWrites implements LiveWrites {
   readonly rows: readonly EncodedRecord[];

@@ -24,6 +24,7 @@ import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { EncodedWrites, type LiveWrites } from "./live_writes.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import type { EncodedRecord } from "../storage/record.ts";
 import { type ClientSessionTable, sessionBytes } from "./client_session_table.ts";
 import {
   type Change,
@@ -136,14 +137,17 @@ export class WriteProposer {
     const { config, store, ports, recent, clientSessions, followers } = this.#owner;
     const { commitSeq, lastSeq } = store.state;
     const entries: Entry[] = [];
+    const rows: EncodedRecord[] = [];
     let bytes = 0;
+    let expires = false;
     for (const change of changes) {
       const entry = entryOf(change, lastSeq + 1 + entries.length, config.term, wallMs);
       entries.push(entry);
+      rows.push(store.encode(entry));
       bytes += inFlightBytes(entry);
+      expires ||= entry.expiresAtMs !== 0;
     }
     const measured = entries.length > 1 && bytes > GROUP_BYTES_SURE;
-    const rows = entries.map((entry) => store.encode(entry));
     const encoded = new EncodedWrites(entries, rows);
     if (measured && Buffer.byteLength(encoded.json) > GROUP_WIRE_BYTES_MAX) {
       this.#refuse(request, groupTooLarge(request), wallMs, reply);
@@ -196,7 +200,7 @@ export class WriteProposer {
     this.#owner.onProposed(request, newLastSeq);
     // Each write of a key that will expire deletes a few that have expired. So expired keys cannot pile up,
     // however fast they are written and however seldom the sweep has its turn.
-    if (entries.some(({ expiresAtMs }) => expiresAtMs !== 0)) {
+    if (expires) {
       const due = store.expiring.due(wallMs, EXPIRED_PER_WRITE);
       if (due.length > 0) this.deleteExpired(due.map(({ key }) => key), wallMs);
     }

@@ -550,8 +550,8 @@ Deno.test("PeerLink: with a peer that takes binary frames, live writes go in the
   link.append(1, 3, 10, 2, writeOf("c"));
   bench.clock.advance(ROUND_TRIP_MS);
   const frames = bench.peer.received.map((frame) =>
-    decodeAppend(frame, new ByteSlab()).map(({ partition, stream, commitSeq, writes }) =>
-      `${partition}.${stream}:${writes.map(({ entry }) => entry.key).join("")}@${commitSeq}`
+    decodeAppend(frame, new ByteSlab()).map(({ partition, stream, commitSeq, entries }) =>
+      `${partition}.${stream}:${entries.map(({ key }) => key).join("")}@${commitSeq}`
     ).join(" ")
   );
   assertEquals(frames, ["1.10:ab@1 2.11:@7", "1.10:c@2"]);
@@ -560,7 +560,7 @@ Deno.test("PeerLink: with a peer that takes binary frames, live writes go in the
   assert(frame !== undefined);
   const [row] = writes.rows;
   const [part] = decodeAppend(frame, new ByteSlab());
-  assertEquals(part?.writes[0]?.row, row, "the bytes that the primary stores");
+  assertEquals(part?.rows[0], row, "the bytes that the primary stores");
 });
 
 Deno.test("PeerLink: a long message goes packed to a peer that takes binary frames; a short one does not, nor one for others", async () => {

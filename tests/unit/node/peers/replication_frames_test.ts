@@ -72,9 +72,9 @@ Deno.test("decodeAppend: reads what encodeAppend writes, and rows are the bytes 
     read.map(({ partition, stream, commitSeq }) => [partition, stream, commitSeq]),
     parts.map(({ partition, stream, commitSeq }) => [partition, stream, commitSeq]),
   );
-  for (const [i, { writes }] of read.entries()) {
-    assertEquals(writes.map(({ row }) => row), [...parts[i]?.rows ?? []]);
-    assertEquals(writes.map(({ entry }) => entry), i === 2 ? [] : [...ENTRIES]);
+  for (const [i, { entries, rows }] of read.entries()) {
+    assertEquals(rows, parts[i]?.rows ?? []);
+    assertEquals(entries, i === 2 ? [] : ENTRIES);
   }
 });
 
