@@ -14,6 +14,7 @@ import {
 import { RESP_SCRIPT_BYTES_MAX } from "../../../shared/limits/resp.ts";
 import { callOnView } from "./script_calls.ts";
 import { writeReply } from "./script_reply.ts";
+import { withoutShebang } from "./shebang.ts";
 
 const NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL.";
 const decoder = new TextDecoder();
@@ -53,9 +54,13 @@ function evaluating(options: { bySha: boolean; writes: boolean }): CommandRun {
     keys: (args) => keyArguments(args).map((key) => keyOf(key)),
     async run(args: Arguments, view: RequestView, call: Call): Promise<Write> {
       const keys = keyArguments(args);
-      const rights = { keys: new Set(keys.map((key) => keyOf(key))), writes: options.writes };
+      const { text, mayWrite } = withoutShebang(textOfScript(args, call, options.bySha));
+      const rights = {
+        keys: new Set(keys.map((key) => keyOf(key))),
+        writes: options.writes && mayWrite,
+      };
       const script = {
-        text: textOfScript(args, call, options.bySha),
+        text,
         keys,
         args: args.slice(3 + keys.length),
       };
@@ -148,10 +153,9 @@ export const SCRIPT_COMMANDS: readonly CommandSpec[] = [
         {
           kind: "now",
           run(args, { out, server }) {
-            if (args.length > 3) throw new CommandError(SYNTAX_ERROR);
-            if (args.length === 3 && wordOf(args[2], ["sync", "async"]) === undefined) {
-              throw new CommandError(SYNTAX_ERROR);
-            }
+            const isWrong = args.length > 3 ||
+              (args.length === 3 && wordOf(args[2], ["sync", "async"]) === undefined);
+            if (isWrong) throw new CommandError("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
             server.scripts.cache.clear();
             out.ok();
           },

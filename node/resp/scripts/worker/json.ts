@@ -1,6 +1,6 @@
 /**
- * `cjson.encode` and `cjson.decode` of a script. A table with the keys 1 to n is an array, any other one an object; an
- * empty one is an object, as lua-cjson has it.
+ * `cjson.encode` and `cjson.decode` of a script. As lua-cjson has it, a table whose keys are all whole numbers of 1 and above
+ * is an array, with null in its gaps, unless these are too many; any other one is an object, and so is an empty one.
  *
  * @module
  */
@@ -12,6 +12,9 @@ import { numberText } from "./reply_values.ts";
 const DEPTH_MAX = 1_000;
 /** lua-cjson writes 14 digits. */
 const DIGITS = 14;
+/** An array of more places than this has a value in half of them. */
+const SPARSE_PLACES = 10;
+const SPARSE_RATIO = 2;
 
 /** What a value costs beside its text, approximately: its place in a list, while the text is made. */
 const VALUE_OVERHEAD_BYTES = 16;
@@ -35,11 +38,11 @@ class JsonEncoder {
   encode(index: number, depth: number): string {
     const state = this.#state;
     if (depth > DEPTH_MAX || !state.reserve(4)) {
-      throw new ScriptError("Cannot serialise, excessive depth");
+      throw new ScriptError(`Cannot serialise, excessive nesting (${depth})`);
     }
     switch (state.typeOf(index)) {
       case STRING:
-        return this.#counted(JSON.stringify(state.text(index)));
+        return this.#counted(quoted(state.text(index)));
       case NUMBER: {
         const value = state.number(index);
         if (!Number.isFinite(value)) {
@@ -76,7 +79,7 @@ class JsonEncoder {
       const [key, value] = [state.top - 1, state.top];
       const encoded = this.encode(value, depth + 1);
       if (state.typeOf(key) === STRING) {
-        fields.push(`${this.#counted(JSON.stringify(state.text(key)))}:${encoded}`);
+        fields.push(`${this.#counted(quoted(state.text(key)))}:${encoded}`);
       } else if (state.typeOf(key) === NUMBER) {
         const at = state.number(key);
         if (Number.isInteger(at) && at >= 1) elements.set(at, encoded);
@@ -87,11 +90,20 @@ class JsonEncoder {
       state.pop();
     }
     const places = [...elements.keys()].sort((a, b) => a - b);
-    if (fields.length === 0 && places.length > 0 && places.at(-1) === places.length) {
-      return `[${places.map((at) => elements.get(at)).join(",")}]`;
+    const length = places.at(-1);
+    if (fields.length === 0 && length !== undefined) {
+      if (length > SPARSE_PLACES && length > places.length * SPARSE_RATIO) {
+        throw new ScriptError("Cannot serialise table: excessively sparse array");
+      }
+      return `[${Array.from({ length }, (_, i) => elements.get(i + 1) ?? "null").join(",")}]`;
     }
     return `{${[...places.map((at) => `"${at}":${elements.get(at)}`), ...fields].join(",")}}`;
   }
+}
+
+/** As lua-cjson writes a string: with slashes and DEL escaped as well. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll("/", "\\/").replaceAll("\x7f", "\\u007f");
 }
 
 /** Pushes the value of a JSON text. @throws {ScriptError} if it is none */

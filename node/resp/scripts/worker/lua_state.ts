@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { GLOBALS, type LuaVm, type Pointer, STRING } from "./lua_vm.ts";
+import { GLOBALS, type LuaVm, NIL, type Pointer, STRING } from "./lua_vm.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -200,7 +200,9 @@ export class LuaState {
   errorText(): { text: string; whole: boolean } {
     const index = this.top;
     if (this.typeOf(index) === STRING) return { text: this.text(index), whole: false };
-    let text = "the script raised an error that is no text";
+    let text = this.typeOf(index) === NIL
+      ? "ERR nil"
+      : "ERR the script raised an error that is no text";
     if (this.typeOf(index) === 5) {
       this.pushField(index, "err");
       if (this.typeOf(-1) === STRING) text = this.text(-1);

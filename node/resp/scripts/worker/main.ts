@@ -150,7 +150,7 @@ export class ScriptThread {
   #call(state: LuaState, raises: boolean): void {
     const count = state.top;
     if (count === 0) {
-      throw new ScriptError("Please specify at least one argument for this redis.call() call");
+      throw new ScriptError("Please specify at least one argument for this redis lib call");
     }
     const args: Uint8Array[] = [];
     for (let i = 1; i <= count; i++) {

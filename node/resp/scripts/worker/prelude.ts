@@ -6,7 +6,7 @@
  */
 export const PRELUDE = `
 local host = ...
-local clock, compile, byte, raise, type = os.clock, loadstring, string.byte, error, type
+local clock, compile, byte, raise, type, select = os.clock, loadstring, string.byte, error, type, select
 os = { clock = clock }
 for _, name in ipairs({ "io", "package", "require", "module", "debug", "dofile", "loadfile", "print", "newproxy" }) do
   _G[name] = nil
@@ -24,25 +24,24 @@ load = function(read, name)
   end
   return loadstring(table.concat(pieces), name)
 end
-local function field(name, text)
-  if type(text) ~= "string" then raise("wrong number or type of arguments") end
-  return { [name] = text }
+local function text_of(...)
+  local text = ...
+  if select("#", ...) ~= 1 or type(text) ~= "string" then raise("wrong number or type of arguments", 0) end
+  return text
 end
 redis = {
   call = host.call,
   pcall = host.pcall,
   sha1hex = host.sha1hex,
-  status_reply = function(text) return field("ok", text) end,
-  error_reply = function(text)
-    if type(text) == "string" then
-      text = string.gsub(text, "^%-", "")
-      if not string.find(text, " ", 1, true) then text = "ERR " .. text end
-    end
-    return field("err", text)
+  status_reply = function(...) return { ok = text_of(...) } end,
+  error_reply = function(...)
+    local text = string.gsub(text_of(...), "^%-", "")
+    if not string.find(text, " ", 1, true) then text = "ERR " .. text end
+    return { err = text }
   end,
   log = function() end,
   setresp = function(version)
-    if version ~= 2 then raise("RESP version must be 2 here") end
+    if version ~= 2 then raise("RESP version must be 2 here", 0) end
   end,
   set_repl = function() end,
   replicate_commands = function() return true end,
@@ -61,9 +60,7 @@ bit = host.bit
 struct = host.struct
 cmsgpack = host.cmsgpack
 setmetatable(_G, {
-  __newindex = function(_, name)
-    raise("Script attempted to create global variable '" .. tostring(name) .. "'", 2)
-  end,
+  __newindex = function() raise("Attempt to modify a readonly table", 2) end,
   __index = function(_, name)
     raise("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
   end,
