@@ -5,6 +5,7 @@
  * @module
  */
 import { openKv } from "@deno/kv";
+import assert from "node:assert/strict";
 import process from "node:process";
 import { useDenoKv } from "./denokv_uses.ts";
 
@@ -15,3 +16,15 @@ const json = {
 };
 const options = { accessToken: "any", ...(process.versions.bun === undefined ? {} : json) };
 await useDenoKv(async () => await openKv(url, options) as unknown as Deno.Kv);
+// Older clients know older versions of the protocol alone.
+for (const version of [1, 2]) {
+  const kv = await openKv(url, { ...options, supportedVersions: [version] });
+  const key = ["version", version];
+  const { versionstamp } = await kv.set(key, version);
+  const done = await kv.atomic().check({ key, versionstamp }).sum(["sum", version], 1n).commit();
+  assert.ok(done.ok);
+  const found = [];
+  for await (const { value } of kv.list({ prefix: ["version"] })) found.push(value);
+  assert.deepEqual(found, [1, 2].slice(0, version));
+  kv.close();
+}

@@ -39,6 +39,7 @@ Deno.test("Deno.openKv(URL): does what Deno's own store does, at any node", asyn
     await run(Deno.execPath(), programOf("denokv_program.ts", url, seed, "300"));
   }
   await run(Deno.execPath(), programOf("denokv_uses.ts", urlOf(cluster, 0, "uses")));
+  await run(Deno.execPath(), programOf("denokv_limits.ts", urlOf(cluster, 1, "limits")));
 });
 
 /** Makes a project that has npm's package, which Deno has fetched, and a program of it. @returns the program's file */
