@@ -62,5 +62,7 @@ export const RESP_TRACKED_PREFIXES_MAX = 128;
 export const RESP_PAUSE_MS_MAX = 2 ** 31 - 1;
 /** A node that cannot learn what changes in the cluster tries again after this time. */
 export const CHANGES_RETRY_MS = 250;
+/** CLIENT TRACKING is refused if it is not known after this time what changes: nothing else of its connection runs meanwhile. */
+export const CHANGES_WAIT_MS = 10_000;
 /** How long other nodes may take to tell how many subscribers got a message. */
 export const PUBSUB_ANSWER_MS_MAX = 1_000;

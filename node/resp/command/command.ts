@@ -128,8 +128,8 @@ export interface TrackingOptions {
 
 /** CLIENT TRACKING (`watch/tracking.ts`). */
 export interface CommandTracking {
-  /** @param done called when changes are told from now on */
-  on(session: CommandSession, options: TrackingOptions, done: () => void): void;
+  /** @param done called when changes are told from now on; with false if they are not, and nothing is tracked */
+  on(session: CommandSession, options: TrackingOptions, done: (isOn: boolean) => void): void;
   off(session: CommandSession): void;
   optionsOf(session: CommandSession): TrackingOptions | undefined;
   setCaching(session: CommandSession, caching: boolean): void;

@@ -3,14 +3,14 @@
  * all keys of all databases, without values, for all of them, while there is one of them.
  *
  * Invariants: who has been told that it is listening is told of every change that is committed from then on, or of
- * `onLost`; the watch ends with the last listener.
+ * `onLost`; who waits for that is told in time, be it that it is not so yet; the watch ends with the last listener.
  *
  * @module
  */
 import type { Watch } from "../../../shared/database/database.ts";
 import type { Database } from "../../../shared/database/database.ts";
 import { NAMED_FROM } from "../../../shared/cluster/databases.ts";
-import { CHANGES_RETRY_MS } from "../../../shared/limits/resp.ts";
+import { CHANGES_RETRY_MS, CHANGES_WAIT_MS } from "../../../shared/limits/resp.ts";
 import type { Clock, Timer } from "../../../shared/platform/clock.ts";
 import type { ChangeType } from "../../../shared/watch/watch_event.ts";
 import { failureOf } from "../../../shared/base/errors.ts";
@@ -23,6 +23,12 @@ export interface ChangeListener {
   onLost(): void;
 }
 
+/** Who waits until all changes are told. */
+interface Waiting {
+  readonly done: (isListening: boolean) => void;
+  readonly late: Timer;
+}
+
 /** See the top of this file. */
 export class Changes {
   readonly #clock: Clock;
@@ -33,18 +39,23 @@ export class Changes {
   /** Everything is told from now on. */
   #level = false;
   #hasGap = false;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<Waiting>();
 
   constructor(clock: Clock, database: Pick<Database, "watch">) {
     this.#clock = clock;
     this.#database = database;
   }
 
-  /** @param listening called when everything that is committed from then on will be told, perhaps before this returns */
-  add(listener: ChangeListener, listening: () => void): void {
+  /**
+   * @param done called when everything that is committed from then on will be told, perhaps before this returns; with false
+   * if that takes too long
+   */
+  add(listener: ChangeListener, done: (isListening: boolean) => void): void {
     this.#listeners.add(listener);
-    if (this.#level) return listening();
-    this.#waiting.push(listening);
+    if (this.#level) return done(true);
+    const late = this.#clock.setTimer(CHANGES_WAIT_MS, () => this.#end(waiting, false));
+    const waiting = { done, late };
+    this.#waiting.add(waiting);
     if (this.#watch === undefined && this.#retry === undefined) this.#begin();
   }
 
@@ -60,7 +71,12 @@ export class Changes {
     this.#retry?.cancel();
     this.#retry = undefined;
     this.#level = this.#hasGap = false;
-    this.#waiting = [];
+    for (const waiting of this.#waiting) this.#end(waiting, false);
+  }
+
+  #end(waiting: Waiting, isListening: boolean): void {
+    waiting.late.cancel();
+    if (this.#waiting.delete(waiting)) waiting.done(isListening);
   }
 
   #begin(): void {
@@ -98,7 +114,7 @@ export class Changes {
     // Of what has been read meanwhile, some may have changed.
     if (this.#hasGap) this.#gap();
     this.#hasGap = false;
-    for (const listening of this.#waiting.splice(0)) listening();
+    for (const waiting of this.#waiting) this.#end(waiting, true);
   }
 
   /** Some changes may never be told, until there is `level` again. */

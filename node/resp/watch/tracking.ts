@@ -55,8 +55,8 @@ export class Tracking implements CommandTracking, ChangeListener {
     this.#changes = changes;
   }
 
-  /** @param done called when changes are told from now on */
-  on(session: CommandSession, options: TrackingOptions, done: () => void): void {
+  /** @param done called when changes are told from now on; with false if they are not, and nothing is tracked */
+  on(session: CommandSession, options: TrackingOptions, done: (isOn: boolean) => void): void {
     const before = this.#trackers.get(session);
     if (before !== undefined) this.#forget(before);
     const tracker = {
@@ -69,7 +69,10 @@ export class Tracking implements CommandTracking, ChangeListener {
     };
     this.#trackers.set(session, tracker);
     if (options.broadcast) this.#broadcasts.add(tracker);
-    this.#changes.add(this, done);
+    this.#changes.add(this, (isOn) => {
+      if (!isOn && this.#trackers.get(session) === tracker) this.off(session);
+      done(isOn);
+    });
   }
 
   off(session: CommandSession): void {

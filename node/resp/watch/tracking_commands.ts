@@ -13,6 +13,9 @@ import { RESP_TRACKED_PREFIXES_MAX } from "../../../shared/limits/resp.ts";
 
 const OPTIONS = ["redirect", "prefix", "bcast", "optin", "optout", "noloop"] as const;
 
+const NOT_YET =
+  "ERR unavailable CLIENT TRACKING: some of the cluster cannot tell now what changes; try again";
+
 /** @throws {CommandError} in the words of Redis */
 function optionsOf(args: Arguments): TrackingOptions {
   const given = new Set<string>();
@@ -69,7 +72,11 @@ function track(args: Arguments, { session, server, out }: Call, done: () => void
   if (!mayHear) {
     throw new CommandError("NOPERM No permissions to read all keys of these prefixes");
   }
-  tracking.on(session, options, answer);
+  tracking.on(session, options, (isOn) => {
+    if (isOn) return answer();
+    session.answer((to) => to.error(NOT_YET));
+    done();
+  });
 }
 
 function caching(args: Arguments, { out, session, server }: Call): void {

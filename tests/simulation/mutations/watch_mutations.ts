@@ -209,6 +209,13 @@ export const WATCH_MUTATIONS: readonly Mutation[] = [
     test: "tests/unit/shared/watch/watch_token_test.ts",
   },
   {
+    name: "tracking: who wants to be told of changes waits for that without end",
+    file: "node/resp/watch/changes.ts",
+    edits: [["() => this.#end(waiting, false));", "() => {});"]],
+    seedsMax: 1,
+    test: "tests/unit/node/resp/tracking_test.ts",
+  },
+  {
     name: "tracking: a client is told of changes of default alone",
     file: "node/resp/watch/tracking.ts",
     edits: [["    const { prefix } = session.database;\n", '    const prefix = "";\n']],

@@ -7,7 +7,7 @@
  * @module
  */
 import { type Clock, type Timer } from "../../../shared/platform/clock.ts";
-import { isExpiry, isTombstone } from "../../../shared/base/entry.ts";
+import { isExpiry, isTombstone, versionOf } from "../../../shared/base/entry.ts";
 import { isNamedKey } from "../../../shared/cluster/databases.ts";
 import { partitionOf } from "../../../shared/cluster/position.ts";
 import type { Watch } from "../../../shared/database/database.ts";
@@ -42,6 +42,7 @@ export interface WatcherDeps {
 /** What it was last told of a key. */
 interface Told {
   readonly seq: number;
+  readonly version: number;
   /** Undefined: it is gone. */
   readonly value: string | undefined;
   /** It has a time at which it expires, or has expired. */
@@ -174,6 +175,10 @@ export class Watcher {
     if (before !== undefined && seq < before.seq) {
       this.violation ??= `${name} was told of seq ${seq} of ${key} after ${before.seq}`;
     }
+    const version = versionOf(entry);
+    if (before !== undefined && version < before.version) {
+      this.violation ??= `${name} was told of version ${version} of ${key} after ${before.version}`;
+    }
     if (seq > committed(partition) && !isForced(partition)) {
       this.violation ??=
         `${name} was told of seq ${seq} of ${key}; nobody has committed more than ` +
@@ -184,6 +189,11 @@ export class Watcher {
       this.violation ??=
         `${name} was told twice of seq ${seq} of ${key}: ${before.value}, ${value}`;
     }
-    this.#told.set(key, { seq, value, expires: entry.expiresAtMs !== 0 || isExpiry(entry) });
+    this.#told.set(key, {
+      seq,
+      version,
+      value,
+      expires: entry.expiresAtMs !== 0 || isExpiry(entry),
+    });
   }
 }

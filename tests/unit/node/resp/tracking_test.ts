@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { RESP_TRACKED_BYTES_MAX } from "../../../../shared/limits/resp.ts";
+import { CHANGES_WAIT_MS, RESP_TRACKED_BYTES_MAX } from "../../../../shared/limits/resp.ts";
 import { RespBench, type RespPeer } from "../../../support/clients/resp_bench.ts";
 
 const invalidated = (key: string) =>
@@ -69,6 +69,21 @@ Deno.test("CLIENT TRACKING: it is answered when changes are told, and not before
   assertEquals(await peer.ask("CLIENT TRACKING ON"), "");
   bench.database.watches.tell("level");
   assertEquals(await received(bench, peer), "+OK\r\n");
+});
+
+Deno.test("CLIENT TRACKING: it is refused if it is not known for long what changes, and leaves nothing", async () => {
+  const bench = new RespBench();
+  bench.database.watches.level = false;
+  const peer = bench.connect();
+  await peer.ask("HELLO 3");
+  peer.feed("CLIENT TRACKING ON\r\nPING\r\n");
+  await bench.clock.run(CHANGES_WAIT_MS - 1);
+  assertEquals(peer.received, "");
+  await bench.clock.run(1);
+  assertMatch(peer.received, /^-ERR unavailable CLIENT TRACKING: .*\r\n\+PONG\r\n$/);
+  assertEquals(bench.database.watches.size, 0);
+  bench.database.watches.level = true;
+  assertEquals(await peer.ask("CLIENT TRACKING ON"), "+OK\r\n");
 });
 
 Deno.test("CLIENT TRACKING: if changes may have been missed, clients forget everything", async () => {
