@@ -152,8 +152,8 @@ export const TRANSACTION_MUTATIONS: readonly Mutation[] = [
       "proposer.propose(part, changes, wallMs, partReply(head, replies), reply);",
       'proposer.propose({ ...part, acks: "primary" }, changes, wallMs, partReply(head, replies), reply);',
     ]],
-    seedsMax: 40,
-    storm: "parts",
+    seedsMax: 1,
+    test: "tests/unit/node/transactions/transactions_over_partitions_test.ts",
   },
   {
     name: "a decision that the last replica cannot read is taken for none",

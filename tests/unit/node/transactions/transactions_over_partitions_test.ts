@@ -350,6 +350,25 @@ Deno.test("transaction over partitions: if the leader's partition gets another p
   assertEquals([await read(cluster, A), await read(cluster, C)], ["not_found", "before"]);
 });
 
+Deno.test("transaction over partitions: a participant is prepared when its intent is committed, and not before (rule X2)", async () => {
+  const cluster = await startCluster(3);
+  const participant = primaryOf(cluster, B);
+  cluster.coordinatorUp = false;
+  const others = [...cluster.hosts.keys()].filter((id) => id !== participant);
+  for (const id of others) cluster.network.cut(participant, id);
+  let reply: Reply | undefined;
+  cluster.node(participant).execute({
+    ...{ req_type: "prepare_part", key: B, attempt: "one", leader: A, timeout_ms: 5_000 },
+    requests: [put(B, "x")],
+  } as never, (is) => reply = is);
+  await cluster.run(500);
+  const { intents } = cluster.node(participant).partition(1)?.intents ?? {};
+  assertEquals([intents?.has("one"), reply], [true, undefined]);
+  for (const id of others) cluster.network.heal(participant, id);
+  await cluster.run(2_000);
+  assertEquals(reply?.req_type, "result");
+});
+
 Deno.test("transaction over partitions: a part that is refused holds nothing (rule X2)", async () => {
   const cluster = await startCluster(3);
   const refused = await ask(
