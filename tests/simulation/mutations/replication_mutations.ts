@@ -283,7 +283,7 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "a replica takes the writes of one frame in the wrong order",
     file: "node/replication/follower.ts",
     edits: [[
-      "this.#store.applyAll(entries, [], writes?.map(({ row }) => row));\n    const level",
+      "this.#store.applyAll(entries, [], rows);\n    const level",
       "this.#store.applyAll(entries.toReversed());\n    const level",
     ]],
     seedsMax: 20,
@@ -292,7 +292,7 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     name: "a replica drops a write now and then",
     file: "node/replication/follower.ts",
     edits: [[
-      "this.#store.applyAll(entries, [], writes?.map(({ row }) => row));\n    const level",
+      "this.#store.applyAll(entries, [], rows);\n    const level",
       "this.#store.applyAll(entries.filter(({ seq }) => seq % 50 !== 49));\n    const level",
     ]],
     seedsMax: 10,

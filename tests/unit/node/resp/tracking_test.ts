@@ -86,6 +86,23 @@ Deno.test("CLIENT TRACKING: it is refused if it is not known for long what chang
   assertEquals(await peer.ask("CLIENT TRACKING ON"), "+OK\r\n");
 });
 
+Deno.test("CLIENT TRACKING: a connection that ends while it waits for that leaves nothing", async () => {
+  const bench = new RespBench();
+  bench.database.watches.level = false;
+  for (let i = 0; i < 3; i++) {
+    const peer = bench.connect();
+    await peer.ask("HELLO 3");
+    assertEquals(await peer.ask("CLIENT TRACKING ON"), "");
+    peer.close();
+  }
+  await bench.clock.run();
+  assertEquals(bench.database.watches.size, 0);
+  bench.database.watches.level = true;
+  await tracking(bench);
+  await bench.clock.run(CHANGES_WAIT_MS);
+  assertEquals(bench.database.watches.size, 1);
+});
+
 Deno.test("CLIENT TRACKING: if changes may have been missed, clients forget everything", async () => {
   const bench = new RespBench();
   const writer = bench.connect();
