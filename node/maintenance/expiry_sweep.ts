@@ -119,8 +119,8 @@ export class ExpirySweep {
       this.#primaries(),
       this.#passedAt,
       ({ phase, store, partition }) =>
-        phase === "serving" && this.#retries.isDue(PASS, partition) &&
-        store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS,
+        phase === "serving" && store.expiring.completeMs <= wallMs + EXPIRY_LEAD_MS &&
+        this.#retries.isDue(PASS, partition),
     );
     if (primary === undefined) return undefined;
     this.#passedAt = primary.partition;

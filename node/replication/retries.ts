@@ -61,6 +61,7 @@ export class Retries {
 
   /** Whether it may be tried: it has not failed, or long enough ago. */
   isDue(what: string, partition: number): boolean {
+    if (this.#failing.size === 0) return true;
     return this.#nowMs() >= (this.#failing.get(keyOf(what, partition))?.againMs ?? -Infinity);
   }
 

@@ -180,6 +180,7 @@ export class WriteQueue {
 
   /** Answers those whose deadline has passed, and says why they are not done; the writes go on. */
   expire(nowMs: number, why: string): void {
+    if (this.#first === undefined) return;
     for (const write of this.#all()) {
       if (write.waiters !== undefined) this.#expireWaiters(write, write.waiters, nowMs);
       if (write.deadlineMs > nowMs || write.reply === undefined) continue;

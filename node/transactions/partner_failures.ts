@@ -44,6 +44,7 @@ export class PartnerFailures {
 
   /** Nobody is asked any more. */
   end(): void {
+    if (this.#failing.size === 0) return;
     const { store: { partition }, ports } = this.#owner;
     for (const what of this.#failing) ports.retries.ended(what, partition);
     this.#failing.clear();

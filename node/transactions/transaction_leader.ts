@@ -181,6 +181,7 @@ export class TransactionLeader implements LedListener {
 
   /** Something was committed: participants of decisions that are committed now are told. */
   onCommitted(): void {
+    if (this.#untold.size === 0) return;
     for (const attempt of this.#untold) {
       const finishing = this.#finishing.get(attempt);
       if (finishing !== undefined) this.#tell(attempt, finishing);
@@ -242,8 +243,11 @@ export class TransactionLeader implements LedListener {
   tick(nowMs: number): void {
     if (this.#led.size > 0) { for (const led of [...this.#led]) led.tick(nowMs); }
     if (!this.#owner.isServing) return;
-    if (this.#finishing.size === 0) this.#failures.end();
     const { decisions } = this.#owner.intents;
+    if (this.#finishing.size === 0) {
+      this.#failures.end();
+      if (decisions.size === 0) return;
+    }
     if (decisions.size > this.#finishing.size) {
       for (const decision of decisions.values()) {
         // Rule X11: of a former primary.
