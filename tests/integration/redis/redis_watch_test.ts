@@ -101,21 +101,26 @@ Deno.test("KV.WATCH: what is wrong is refused, and RESET ends all watches", asyn
 Deno.test("CLIENT TRACKING: node-redis' client-side cache keeps what it has read, until it changes anywhere", async () => {
   await using cluster = await TestCluster.start({ nodes: 3, replicationFactor: 1, minInSync: 1 });
   await using kv = await cluster.connect();
+  await kv.createDatabase("5");
   const { host, port } = cluster.nodeAddress(0);
-  const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: "LRU" });
-  const client = createClient({ RESP: 3, clientSideCache: cache, socket: { host, port } });
-  client.on("error", () => {});
-  await client.connect();
-  const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
-  for (const key of keys) await kv.put(key, "1");
-  for (const key of keys) assertEquals(await client.get(key), "1");
-  for (const key of keys) assertEquals(await client.get(key), "1");
-  assertEquals(cache.stats().hitCount, keys.length);
-  for (const key of keys) {
-    await kv.put(key, "2");
-    await cluster.poll("the new value", async () => await client.get(key) === "2" || undefined);
+  for (const database of [0, 5]) {
+    const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: "LRU" });
+    const socket = { host, port };
+    const client = createClient({ RESP: 3, clientSideCache: cache, socket, database });
+    client.on("error", () => {});
+    await client.connect();
+    const writer = database === 0 ? kv : kv.database("5");
+    const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
+    for (const key of keys) await writer.put(key, "1");
+    for (const key of keys) assertEquals(await client.get(key), "1");
+    for (const key of keys) assertEquals(await client.get(key), "1");
+    assertEquals(cache.stats().hitCount, keys.length);
+    for (const key of keys) {
+      await writer.put(key, "2");
+      await cluster.poll("the new value", async () => await client.get(key) === "2" || undefined);
+    }
+    client.destroy();
   }
-  client.destroy();
 });
 
 Deno.test("CLIENT TRACKING, keyspace notifications: also of a secured cluster, as far as the user may read", async () => {
