@@ -62,12 +62,20 @@ function shownSerial({ host, port }: Address, ca: string): Promise<string | unde
   });
 }
 
+let echoing = 0;
+
 /** What was sent comes back. */
 function echo(stream: Stream): void {
+  echoing++;
   stream.start({
     onData: (bytes) => stream.write(bytes.slice()),
-    onClose: () => {},
+    onClose: () => echoing--,
   });
+}
+
+/** The streams have ended, with the timers of their ends. */
+async function echoed(): Promise<void> {
+  while (echoing > 0) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /**
@@ -156,6 +164,7 @@ Deno.test("DenoTransport: a change of the certificate loses no request, and coun
   const listener = await transport.listen({ host: "127.0.0.1", port: 0 }, echo);
   await changeUnderLoad(listener.address, certificates, "hello", /^hello$/);
   listener.close();
+  await echoed();
 });
 
 Deno.test("listenHttp: a change of the certificate loses no request, and counts for the next connections", async () => {

@@ -33,6 +33,11 @@ const WAIT_BOUND_MS = 60_000;
 /** Between two looks at a condition. */
 const POLL_MS = 50;
 
+/** Unless a test names one. By default it follows from the port for requests, and another test may have that one. */
+function anyHttpPort(flags: readonly string[]): string[] {
+  return flags.some((flag) => flag.startsWith("--http-port")) ? [] : ["--http-port=0"];
+}
+
 /** What to start. */
 export interface ClusterOptions {
   /** Default 3. */
@@ -260,6 +265,7 @@ export class TestCluster implements AsyncDisposable {
       `--expect-nodes=${Math.max(1, nodes)}`,
       ...(minInSync === undefined ? [] : [`--min-in-sync=${minInSync}`]),
       ...(secured ? ["--secure"] : []),
+      ...anyHttpPort([...coordinatorFlags, ...flags]),
       ...coordinatorFlags,
       ...flags,
     ], { cwd: this.folder, detached: false });
@@ -285,6 +291,7 @@ export class TestCluster implements AsyncDisposable {
         : [`--coordinator=${host}:${coordinatorPort}`]),
       `--data=${folder}`,
       `--storage=${this.#options.storage}`,
+      ...anyHttpPort([...this.#options.nodeFlags, ...flags]),
       ...this.#options.nodeFlags,
       ...flags,
     ], {
