@@ -190,6 +190,7 @@ export class TestCoordinators implements AsyncDisposable {
     return ServerProcess.start(COORDINATOR, [
       "--host=127.0.0.1",
       `--port=${port}`,
+      "--http-port=0",
       "--heartbeat-port=0",
       "--discovery=off",
       "--no-cs-config",
