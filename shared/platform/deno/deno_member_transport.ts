@@ -70,7 +70,7 @@ export class MemberTransport implements Transport {
   constructor(identity: MemberIdentity, options: MemberTransportOptions) {
     this.#identity = identity;
     this.#options = options;
-    identity.onChange(() => this.#endUncertified());
+    identity.onChange(() => this.#checkOpen());
   }
 
   /** @throws {KvError} also `bad_config` if the runtime does not check certificates */
@@ -279,7 +279,7 @@ export class MemberTransport implements Transport {
   }
 
   /** Closes connections of members whose certificates count no more, and tells those whose end is near. */
-  #endUncertified(): void {
+  #checkOpen(): void {
     const nowMs = Date.now();
     let nextMs: number | undefined;
     for (const connection of [...this.#open]) {
@@ -313,7 +313,7 @@ export class MemberTransport implements Transport {
     this.#lookMs = untilMs;
     // Clocks are set and machines sleep, so the date is looked at now and then.
     const pauseMs = Math.min(Math.max(untilMs - Date.now() + 1, 1), RENEWAL_LOOK_MS_MAX);
-    this.#look = setTimeout(() => this.#endUncertified(), pauseMs);
+    this.#look = setTimeout(() => this.#checkOpen(), pauseMs);
   }
 }
 

@@ -40,6 +40,32 @@ function alone(name: keyof typeof UNSERVED_MS_MAX) {
   } as const;
 }
 
+/** Replicas are filled in many small pieces, over links that are not fast, while much is written and deleted. */
+const IN_PIECES = {
+  links: {
+    network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
+    outageMsMax: 6_000,
+  },
+  shape: {
+    partitions: 2,
+    replicationFactor: 2,
+    minInSync: 1,
+    repairDelayMs: 500,
+    memory: false,
+    expectNodes: 1,
+    tombstoneKeepMs: 1_000,
+    resyncRowsMax: 2,
+    recentWritesMax: 4,
+  },
+  workload: {
+    ...BUSY,
+    hotKeys: 240,
+    pauseMsMax: 60,
+    weakPercent: 0,
+    weights: { read: 10, exists: 5, write: 10, create: 40, update: 0, delete: 35 },
+  },
+};
+
 /** Storms of few kinds of faults, and clients that all want the same few keys. */
 export const STORMS = {
   /** The network is cut again and again, and processes stand still. */
@@ -314,28 +340,11 @@ export const STORMS = {
     faults: {
       ...NONE,
       rates: { ...NONE.rates, reset: 120, kill: 10, cut: 6 },
-      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
-      outageMsMax: 6_000,
+      ...IN_PIECES.links,
     },
     stormMs: 60_000,
-    shape: {
-      partitions: 2,
-      replicationFactor: 2,
-      minInSync: 1,
-      repairDelayMs: 500,
-      memory: false,
-      expectNodes: 1,
-      tombstoneKeepMs: 1_000,
-      resyncRowsMax: 2,
-      recentWritesMax: 4,
-    },
-    workload: {
-      ...BUSY,
-      hotKeys: 240,
-      pauseMsMax: 60,
-      weakPercent: 0,
-      weights: { read: 10, exists: 5, write: 10, create: 40, update: 0, delete: 35 },
-    },
+    shape: IN_PIECES.shape,
+    workload: IN_PIECES.workload,
     atomic: { pauseMsMax: 8_000 },
   },
   /** As `transfers`, with two replicas to fill, and an operator who gives up what is being filled. */
@@ -343,30 +352,11 @@ export const STORMS = {
     faults: {
       ...NONE,
       rates: { ...NONE.rates, reset: 120, kill: 6, cut: 4, forceInTransfer: 6 },
-      network: { ...NONE.network, latencyMinMs: 1, latencySpreadMs: 60 },
-      outageMsMax: 6_000,
+      ...IN_PIECES.links,
     },
     stormMs: 90_000,
-    shape: {
-      nodes: 4,
-      partitions: 2,
-      replicationFactor: 3,
-      minInSync: 1,
-      repairDelayMs: 500,
-      memory: false,
-      expectNodes: 1,
-      tombstoneKeepMs: 1_000,
-      resyncRowsMax: 2,
-      recentWritesMax: 4,
-      ...REMEMBERED,
-    },
-    workload: {
-      ...BUSY,
-      hotKeys: 240,
-      pauseMsMax: 60,
-      weakPercent: 0,
-      weights: { read: 10, exists: 5, write: 10, create: 40, update: 0, delete: 35 },
-    },
+    shape: { ...IN_PIECES.shape, nodes: 4, replicationFactor: 3, ...REMEMBERED },
+    workload: IN_PIECES.workload,
     atomic: { pauseMsMax: 8_000 },
     lists: { pauseMsMax: 2_000 },
   },
