@@ -8,6 +8,7 @@
  */
 import { ByteBudget } from "../shared/base/byte_budget.ts";
 import { type Clock, setPeriodic, type Timer } from "../shared/platform/clock.ts";
+import { TurnTime } from "../shared/platform/turn_time.ts";
 import {
   type ClusterMap,
   findNode,
@@ -209,6 +210,7 @@ export class Node {
     });
     const retries = this.#retries = new Retries(log, () => clock.monotonicMs());
     const minInSync = () => this.#map?.settings.minInSync ?? 1;
+    const turn = new TurnTime(clock);
     this.#owner = {
       self: options.nodeId,
       log,
@@ -232,8 +234,8 @@ export class Node {
           ? Infinity
           : Math.min(map.settings.replicationFactor, map.nodes.length);
       },
-      nowMs: () => clock.monotonicMs(),
-      wallMs: () => clock.wallMs(),
+      nowMs: () => turn.monotonicMs(),
+      wallMs: () => turn.wallMs(),
       route: (request, timeoutMs, done) => this.route(request, timeoutMs, done),
       nextAttempt: () => {
         this.#attemptsName ??= randomId(random);

@@ -16,6 +16,7 @@ import {
 } from "../limits/requests.ts";
 import { isErrorCode } from "../base/errors.ts";
 import type { Clock } from "../platform/clock.ts";
+import { TurnTime } from "../platform/turn_time.ts";
 import type { Address } from "../platform/transport.ts";
 import { Histogram } from "./histogram.ts";
 import type { MetricSet } from "./metric_set.ts";
@@ -67,12 +68,12 @@ export class RequestMetrics {
   /** Used again in each turn, so that a request costs no allocation. */
   readonly #ended: Ended[] = [];
   #endedCount = 0;
-  /** The time of this turn, if it was read. */
-  #turnMs: number | undefined;
+  readonly #turn: TurnTime;
   #turnEndScheduled = false;
 
   constructor(clock: Clock, slow = new SlowLog()) {
     this.#clock = clock;
+    this.#turn = new TurnTime(clock);
     this.slow = slow;
   }
 
@@ -91,8 +92,7 @@ export class RequestMetrics {
 
   /** A request arrives. @returns when, for {@linkcode ended} */
   beganMs(): number {
-    this.#scheduleTurnEnd();
-    return this.#turnMs ??= this.#clock.monotonicMs();
+    return this.#turn.monotonicMs();
   }
 
   /**
@@ -151,7 +151,6 @@ export class RequestMetrics {
 
   readonly #onTurnEnd = (): void => {
     this.#turnEndScheduled = false;
-    this.#turnMs = undefined;
     this.#time();
   };
 
