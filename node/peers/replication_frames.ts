@@ -26,6 +26,7 @@ import {
   getUint64,
   putUint32,
   putUint64,
+  rowOf,
 } from "../storage/record.ts";
 
 /** The kinds of frames. */
@@ -149,7 +150,7 @@ function takeWrites(
     if (contentType !== undefined && !isMediaType(contentType)) throw bad("content type");
     if (version !== undefined && (!isUint(version) || version === 0)) throw bad("version");
     entries.push(entry);
-    rows.push({ key, value, crc: getUint32(value, 0) });
+    rows.push(rowOf(entry, key, value, getUint32(value, 0)));
     at = end;
   }
 }

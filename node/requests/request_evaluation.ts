@@ -41,8 +41,8 @@ export interface Evaluation {
   /** Whether the request itself changes something; else `changes` are deletions of what has expired. */
   readonly writes: boolean;
   readonly answer: Reply;
-  /** The keys whose entries the answer tells of. */
-  readonly keys: readonly string[];
+  /** The keys whose entries the answer tells of; absent: that of the request. */
+  readonly keys?: readonly string[] | undefined;
 }
 
 type Newest = Pick<PartitionStore, "get" | "state">;
@@ -66,12 +66,12 @@ export function evaluateWrite(
   if ("write" in outcome) {
     const version = store.state.lastSeq + 1;
     const answer = outcome.reply?.(version) ?? writeReply(version);
-    return { changes: [{ key, write: outcome.write }], writes: true, answer, keys: [key] };
+    return { changes: [{ key, write: outcome.write }], writes: true, answer };
   }
   // That a key has expired is decided for all replicas by deleting it.
   const expired = found !== undefined && live === undefined && !isTombstone(found);
   const changes = expired ? [{ key, write: EXPIRY }] : [];
-  return { changes, writes: false, answer: outcome.answer, keys: [key] };
+  return { changes, writes: false, answer: outcome.answer };
 }
 
 /**

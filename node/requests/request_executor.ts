@@ -135,12 +135,13 @@ export class RequestExecutor {
     seen: {
       readonly expired: readonly Change[];
       readonly wallMs: number;
-      readonly keys: readonly string[];
+      /** Absent: that of the request. */
+      readonly keys?: readonly string[] | undefined;
     },
     answer: Reply,
     reply: ReplyTo,
   ): void {
-    const { expired, wallMs, keys } = seen;
+    const { expired, wallMs, keys = [request.key] } = seen;
     if (expired.length > 0) this.#proposeExpired(request, expired, wallMs, answer, reply);
     else this.answerAsOf(keys, request, answer, reply);
   }

@@ -24,7 +24,6 @@ import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { EncodedWrites, type LiveWrites } from "./live_writes.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
-import type { EncodedRecord } from "../storage/record.ts";
 import { type ClientSessionTable, sessionBytes } from "./client_session_table.ts";
 import {
   type Change,
@@ -136,14 +135,14 @@ export class WriteProposer {
   ): boolean {
     const { config, store, ports, recent, clientSessions, followers } = this.#owner;
     const { commitSeq, lastSeq } = store.state;
-    const entries: Entry[] = [];
-    const rows: EncodedRecord[] = [];
+    // An array that is filled by `map` takes no more room than it needs; most have one element.
+    const entries = changes.map((change, i) =>
+      entryOf(change, lastSeq + 1 + i, config.term, wallMs)
+    );
+    const rows = entries.map((entry) => store.encode(entry));
     let bytes = 0;
     let expires = false;
-    for (const change of changes) {
-      const entry = entryOf(change, lastSeq + 1 + entries.length, config.term, wallMs);
-      entries.push(entry);
-      rows.push(store.encode(entry));
+    for (const entry of entries) {
       bytes += inFlightBytes(entry);
       expires ||= entry.expiresAtMs !== 0;
     }

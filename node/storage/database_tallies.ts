@@ -8,7 +8,7 @@
 import { type Entry, isTombstone, TOMBSTONE } from "../../shared/base/entry.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
 import { databaseNumberOf, isNamedKey } from "../../shared/cluster/databases.ts";
-import type { Counted } from "./partition_sums.ts";
+import type { Counted } from "./record.ts";
 
 /** What one database has of a partition. */
 export interface DatabaseTally {

@@ -42,6 +42,7 @@ import {
   STATE_WRITE_DELAY_MS,
   STORAGE_RETRY_MS,
 } from "../../shared/limits/storage.ts";
+import type { EncodedRecord } from "./record.ts";
 import type { Storage, StorageChange } from "./storage.ts";
 import { ReadTimes } from "../../shared/scheduling/read_times.ts";
 import type { RowCache } from "./row_cache.ts";
@@ -64,41 +65,74 @@ export interface GroupCommitOptions {
 }
 
 /** What the queue calls in a partition's store. */
-export interface QueueMember {
-  /** The current state record. */
-  takeStateRecord(): { change: StorageChange; lastSeq: number; term: number };
-  /** What a state record made now would say of its writes. */
-  progress(): { lastSeq: number; term: number };
+export interface MemberStore {
+  /** As of the last call. */
+  readonly state: { readonly lastSeq: number; readonly term: number };
+  /** The record of it. */
+  stateRecord(): StorageChange;
   /** A write is on disk. */
   written(write: PendingWrite): void;
-  /** A batch with this state record is on disk. */
+  /** A batch with a state record that says this is on disk. */
   synced(lastSeq: number, term: number): void;
+}
+
+/** A partition's store, and what the queue knows of it. */
+export class QueueMember {
+  readonly store: MemberStore;
+  /** The number of the newest batch that has, or is to have, its state record. */
+  batch = 0;
+  /** Its state has changed since its last record, in a way that need not be written at once; ... */
+  hasChanged = false;
+  /** ... and it is among those to look at for that. */
+  isListed = false;
+
+  constructor(store: MemberStore) {
+    this.store = store;
+  }
+}
+
+/** A key's record is removed. */
+export interface Removal {
+  readonly key: Uint8Array;
+  readonly value?: never;
 }
 
 /** A write of one key that is not known to be on disk. */
 export interface PendingWrite {
   readonly member: QueueMember;
   readonly key: string;
-  readonly change: StorageChange;
   readonly batch: Batch;
+  /** Its place among the batch's changes. */
+  readonly place: number;
+  change: EncodedRecord | Removal;
   /** Undefined: the record is removed. */
   entry: Entry | undefined;
-  crc: number;
+}
+
+/** The row of a write; undefined if it removes the record. */
+export function rowOfWrite({ change }: PendingWrite): EncodedRecord | undefined {
+  return change.value === undefined ? undefined : change;
 }
 
 /** What goes to disk as one batch. */
 class Batch {
+  /** In this process, from 1. */
+  readonly number: number;
   readonly changes: StorageChange[] = [];
   readonly writes: PendingWrite[] = [];
-  readonly members = new Set<QueueMember>();
-  readonly synced: { member: QueueMember; lastSeq: number; term: number }[] = [];
+  readonly members: QueueMember[] = [];
+  readonly synced: { store: MemberStore; lastSeq: number; term: number }[] = [];
   readonly callbacks: ((error: KvError | undefined) => void)[] = [];
   bytes = 0;
   /** It contains nothing but a sync. */
   syncOnly = false;
 
+  constructor(number: number) {
+    this.number = number;
+  }
+
   get isEmpty(): boolean {
-    return this.changes.length === 0 && this.members.size === 0 && !this.syncOnly;
+    return this.changes.length === 0 && this.members.length === 0 && !this.syncOnly;
   }
 
   get isFull(): boolean {
@@ -129,7 +163,7 @@ export class GroupCommit {
   readonly openedBatch: number;
   /** The number of the last batch that survives a power cut, as far as this process knows. */
   #syncedBatch: number;
-  #filling = new Batch();
+  #filling = new Batch(1);
   /** Full batches that wait for their turn. */
   readonly #sealed: Batch[] = [];
   #writing: Batch | undefined;
@@ -139,8 +173,8 @@ export class GroupCommit {
   #sick: KvError | undefined;
   #checking = false;
   #retryTimer: Timer | undefined;
-  /** Members whose state has changed in a way that need not be written at once. */
-  readonly #later = new Set<QueueMember>();
+  /** Members whose state may have changed in a way that need not be written at once. */
+  #later: QueueMember[] = [];
   #laterTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
   #syncDue = false;
@@ -220,9 +254,8 @@ export class GroupCommit {
   put(
     member: QueueMember,
     key: string,
-    change: StorageChange,
+    change: EncodedRecord | Removal,
     entry: Entry | undefined,
-    crc: number,
     newest: PendingWrite | undefined,
   ): PendingWrite {
     const batch = this.#filling;
@@ -230,15 +263,13 @@ export class GroupCommit {
     this.touch(member);
     if (newest !== undefined && newest.batch === batch) {
       this.#grow(batch, bytes - (newest.change.value?.length ?? 0));
-      if (change.value === undefined) delete newest.change.value;
-      else newest.change.value = change.value;
+      batch.changes[newest.place] = newest.change = change;
       newest.entry = entry;
-      newest.crc = crc;
       return newest;
     }
     this.#grow(batch, change.key.length + bytes);
+    const write = { member, key, batch, place: batch.changes.length, change, entry };
     batch.changes.push(change);
-    const write = { member, key, change, batch, entry, crc };
     batch.writes.push(write);
     return write;
   }
@@ -247,7 +278,7 @@ export class GroupCommit {
    * If nothing outlives the process: writes at once, so this turn's batch only has to tell its members.
    * Returns false if there is a disk.
    */
-  putAtOnce(member: QueueMember, key: Uint8Array, value: Uint8Array | undefined): boolean {
+  putAtOnce(member: QueueMember, { key, value }: EncodedRecord | Removal): boolean {
     const { storage } = this;
     if (storage.volatile !== true || storage.put === undefined) return false;
     this.touch(member);
@@ -268,7 +299,11 @@ export class GroupCommit {
   /** Makes sure that the member's state record is in the batch that is being filled. */
   touch(member: QueueMember): void {
     if (this.#ended) return;
-    this.#filling.members.add(member);
+    const { number, members } = this.#filling;
+    if (member.batch !== number) {
+      member.batch = number;
+      members.push(member);
+    }
     this.#scheduleTurnEnd();
   }
 
@@ -276,8 +311,10 @@ export class GroupCommit {
   touchLater(member: QueueMember): void {
     // In memory alone, a state record would be of no use after the process's end.
     if (this.storage.volatile === true) return;
-    if (this.#closed || this.#filling.members.has(member)) return;
-    this.#later.add(member);
+    if (this.#closed || member.batch === this.#filling.number) return;
+    member.hasChanged = true;
+    if (!member.isListed) this.#later.push(member);
+    member.isListed = true;
     this.#laterTimer ??= this.#clock.setTimer(STATE_WRITE_DELAY_MS, () => {
       this.#laterTimer = undefined;
       this.#touchAllLater();
@@ -323,8 +360,12 @@ export class GroupCommit {
   }
 
   #touchAllLater(): void {
-    for (const member of this.#later) this.touch(member);
-    this.#later.clear();
+    const members = this.#later;
+    this.#later = [];
+    for (const member of members) {
+      member.isListed = false;
+      if (member.hasChanged) this.touch(member);
+    }
   }
 
   #scheduleTurnEnd(): void {
@@ -342,20 +383,13 @@ export class GroupCommit {
   /** Closes the batch that is being filled: adds the state records. */
   #seal(): void {
     const batch = this.#filling;
-    this.#filling = new Batch();
-    if (this.storage.volatile === true) {
-      for (const member of batch.members) {
-        const { lastSeq, term } = member.progress();
-        batch.synced.push({ member, lastSeq, term });
-      }
-      this.#sealed.push(batch);
-      return;
-    }
+    this.#filling = new Batch(batch.number + 1);
     for (const member of batch.members) {
-      this.#later.delete(member);
-      const { change, lastSeq, term } = member.takeStateRecord();
-      batch.changes.push(change);
-      batch.synced.push({ member, lastSeq, term });
+      const { store } = member;
+      member.hasChanged = false;
+      if (this.storage.volatile !== true) batch.changes.push(store.stateRecord());
+      const { lastSeq, term } = store.state;
+      batch.synced.push({ store, lastSeq, term });
     }
     this.#sealed.push(batch);
   }
@@ -408,11 +442,11 @@ export class GroupCommit {
     const recovered = this.#failure !== undefined;
     this.#failure = undefined;
     this.#pendingBytes -= batch.bytes;
-    for (const write of batch.writes) write.member.written(write);
+    for (const write of batch.writes) write.member.store.written(write);
     this.#writing = undefined;
     // The disk gets its next batch before anyone is told of this one, because the disk is slower.
     if (!this.#turnEndScheduled) this.#writeNext();
-    for (const { member, lastSeq, term } of batch.synced) member.synced(lastSeq, term);
+    for (const { store, lastSeq, term } of batch.synced) store.synced(lastSeq, term);
     for (const callback of batch.callbacks) callback(undefined);
     if (recovered) this.#options.onRecovered?.();
   }

@@ -24,21 +24,26 @@ import {
   PASS_PAGE_BYTES,
   PASS_PAGE_ROWS,
 } from "../../shared/limits/storage.ts";
-import type { StorageRow } from "./storage.ts";
-import type { GroupCommit, PendingWrite, QueueMember } from "./group_commit.ts";
+import type { StorageChange, StorageRow } from "./storage.ts";
+import {
+  type GroupCommit,
+  type PendingWrite,
+  QueueMember,
+  type Removal,
+  rowOfWrite,
+} from "./group_commit.ts";
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSnapshot } from "./partition_snapshot.ts";
-import { type Counted, PartitionSums } from "./partition_sums.ts";
+import { PartitionSums } from "./partition_sums.ts";
 import {
   checkRecord,
+  type Counted,
+  countedOf,
   decodeRecord,
   decodeSoundRecord,
   type EncodedRecord,
   encodeRecord,
   recordBytes,
-  recordCrc,
-  recordExpires,
-  recordFlags,
   recordKey,
   rowsFrom,
 } from "./record.ts";
@@ -112,12 +117,12 @@ export class PartitionStore {
     this.#state = { ...state };
     this.#sums = new PartitionSums(this.#state);
     this.#cacheOwner = queue.cache?.newOwner() ?? 0;
-    this.#member = {
-      takeStateRecord: () => this.#takeStateRecord(),
-      progress: () => ({ lastSeq: this.#state.lastSeq, term: this.#state.term }),
+    this.#member = new QueueMember({
+      stateRecord: () => this.#stateRecord(),
+      state: this.#state,
       written: (write) => this.#written(write),
       synced: onSynced,
-    };
+    });
   }
 
   /** Gives heavy work its turns. */
@@ -260,7 +265,9 @@ export class PartitionStore {
     }
     for (const [i, entry] of entries.entries()) {
       const { key } = entry;
-      old.set(key, this.#replace(entry, rows[i] ?? this.encode(entry), old.get(key)));
+      const row = rows[i] ?? this.encode(entry);
+      this.#replace(entry, row, old.get(key));
+      old.set(key, row);
     }
     for (const key of removed) {
       this.#takeAway(key, old.get(key));
@@ -268,22 +275,15 @@ export class PartitionStore {
     }
   }
 
-  #replace(entry: Entry, { key, value, crc }: EncodedRecord, old: Counted | undefined): Counted {
-    const row = {
-      flags: entry.flags,
-      crc,
-      bytes: value.length,
-      expires: entry.expiresAtMs !== 0,
-    };
+  #replace(entry: Entry, row: EncodedRecord, old: Counted | undefined): void {
     if (old !== undefined) this.#account(entry.key, old, -1);
     this.#account(entry.key, row, 1);
-    this.#put(key, value, entry.key, entry, crc);
+    this.#put(entry.key, row, entry);
     this.expiring.note(entry.key, entry.expiresAtMs);
     if (isTombstone(entry)) this.tombstones.note(entry.key, entry.seq);
     if (mayBeSystemKey(entry.key)) this.systemRows?.note(entry);
     const state = this.#state;
     if (entry.seq > (state.highSeq ?? state.lastSeq)) state.highSeq = entry.seq;
-    return row;
   }
 
   /**
@@ -299,7 +299,7 @@ export class PartitionStore {
   #takeAway(key: string, old: Counted | undefined): void {
     if (old === undefined) return;
     this.#account(key, old, -1);
-    this.#put(this.#rowKey(key), undefined, key, undefined, 0);
+    this.#put(key, { key: this.#rowKey(key) }, undefined);
     this.expiring.note(key, 0);
     if (mayBeSystemKey(key)) this.systemRows?.forget(key);
   }
@@ -515,7 +515,7 @@ export class PartitionStore {
    */
   #counted(key: string, rowKey: Uint8Array): Counted | undefined {
     const write = this.#underWay(key);
-    if (write !== undefined) return countedOf(write);
+    if (write !== undefined) return rowOfWrite(write);
     const { storage, cache } = this.#queue;
     let bytes = cache?.peek(rowKey, this.#cacheOwner);
     if (bytes === undefined) {
@@ -523,12 +523,7 @@ export class PartitionStore {
       if (bytes === undefined) return undefined;
       if (storage.volatile !== true) checkRecord(rowKey, bytes);
     }
-    return {
-      flags: recordFlags(bytes),
-      crc: recordCrc(bytes),
-      bytes: bytes.length,
-      expires: recordExpires(bytes),
-    };
+    return countedOf(bytes);
   }
 
   #readRow(rowKey: Uint8Array): Uint8Array | undefined {
@@ -541,17 +536,11 @@ export class PartitionStore {
     return this.#pending.size === 0 ? undefined : this.#pending.get(key);
   }
 
-  #put(
-    rowKey: Uint8Array,
-    value: Uint8Array | undefined,
-    key: string,
-    entry: Entry | undefined,
-    crc: number,
-  ): void {
-    if (this.#queue.putAtOnce(this.#member, rowKey, value)) return;
-    const change = value === undefined ? { key: rowKey } : { key: rowKey, value };
+  /** @param entry undefined: the key's record is removed */
+  #put(key: string, change: EncodedRecord | Removal, entry: Entry | undefined): void {
+    if (this.#queue.putAtOnce(this.#member, change)) return;
     const newest = this.#pending.get(key);
-    const write = this.#queue.put(this.#member, key, change, entry, crc, newest);
+    const write = this.#queue.put(this.#member, key, change, entry, newest);
     if (write !== newest) this.#pending.set(key, write);
   }
 
@@ -562,18 +551,10 @@ export class PartitionStore {
     if (mayBeSystemKey(key) && isNamedKey(key)) this.databases.change(key, row, sign);
   }
 
-  #takeStateRecord(): ReturnType<QueueMember["takeStateRecord"]> {
-    const { lastSeq, term } = this.#state;
-    if (this.#clearing === "state") {
-      return { change: { key: stateKey(this.partition) }, lastSeq, term };
-    }
-    const { key, value } = encodeState(
-      this.partition,
-      this.#state,
-      this.#clearing === "rows",
-      this.#queue.slab,
-    );
-    return { change: { key, value }, lastSeq, term };
+  #stateRecord(): StorageChange {
+    if (this.#clearing === "state") return { key: stateKey(this.partition) };
+    const { slab } = this.#queue;
+    return encodeState(this.partition, this.#state, this.#clearing === "rows", slab);
   }
 
   #written(write: PendingWrite): void {
@@ -601,14 +582,4 @@ export class PartitionStore {
 
 function mayBeSystemKey(key: string): boolean {
   return key.charCodeAt(0) === 0;
-}
-
-/** Undefined if the record is being removed. */
-function countedOf({ entry, crc, change }: PendingWrite): Counted | undefined {
-  return entry === undefined ? undefined : {
-    flags: entry.flags,
-    crc,
-    bytes: change.value?.length ?? 0,
-    expires: entry.expiresAtMs !== 0,
-  };
 }

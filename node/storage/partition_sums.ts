@@ -7,18 +7,9 @@
  */
 import { isDamage } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";
+import type { Counted } from "./record.ts";
 import type { ScanPage } from "./scan_page.ts";
 import { type PartitionState, Tally } from "./state_record.ts";
-
-/** What a record adds to the sums. */
-export interface Counted {
-  readonly flags: number;
-  readonly crc: number;
-  /** The bytes of its row, without the row's key. */
-  readonly bytes: number;
-  /** Whether it expires at some date. */
-  readonly expires: boolean;
-}
 
 /** A pass over the whole partition that counts while writes go on. */
 interface Pass {

@@ -39,11 +39,20 @@ const ASCII_SHORT_BYTES = 64;
 /** No row has this key, nor a greater one. */
 export const PAST_ALL_ROWS: Uint8Array = new Uint8Array(2 + STORED_KEY_BYTES_MAX + 1).fill(0xff);
 
+/** What a row adds to the sums over a partition's rows. */
+export interface Counted {
+  readonly flags: number;
+  readonly crc: number;
+  /** The bytes of the row, without its key. */
+  readonly bytes: number;
+  /** Whether its entry expires at some date. */
+  readonly expires: boolean;
+}
+
 /** An entry as a row. */
-export interface EncodedRecord {
+export interface EncodedRecord extends Counted {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
-  readonly crc: number;
 }
 
 const encoder = new TextEncoder();
@@ -140,7 +149,17 @@ export function encodeRecord(
   value.set(entry.value, HEADER_BYTES + extraBytes);
   const crc = crc32c(value, crc32c(key), 4);
   putUint32(value, 0, crc);
-  return { key, value, crc };
+  return rowOf(entry, key, value, crc);
+}
+
+/** An entry with the row that it is. */
+export function rowOf(
+  { flags, expiresAtMs }: Entry,
+  key: Uint8Array,
+  value: Uint8Array,
+  crc: number,
+): EncodedRecord {
+  return { key, value, flags, crc, bytes: value.length, expires: expiresAtMs !== 0 };
 }
 
 /** How long an entry's row is, without its key. */
@@ -251,9 +270,14 @@ export function recordCrc(bytes: Uint8Array): number {
   return getUint32(bytes, 0);
 }
 
-/** The flags of the entry of a row that was checked before. */
-export function recordFlags(bytes: Uint8Array): number {
-  return bytes[4] ?? 0;
+/** What a row that was checked before adds to the sums. */
+export function countedOf(bytes: Uint8Array): Counted {
+  return {
+    flags: bytes[4] ?? 0,
+    crc: recordCrc(bytes),
+    bytes: bytes.length,
+    expires: recordExpires(bytes),
+  };
 }
 
 /** The seq of the entry of a row. */
@@ -262,7 +286,7 @@ export function recordSeq(bytes: Uint8Array): number {
 }
 
 /** Whether a row's entry expires at some date. */
-export function recordExpires(bytes: Uint8Array): boolean {
+function recordExpires(bytes: Uint8Array): boolean {
   for (let i = EXPIRY_AT; i < EXPIRY_AT + 8; i++) if (bytes[i] !== 0) return true;
   return false;
 }

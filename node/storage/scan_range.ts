@@ -4,7 +4,7 @@
  * @module
  */
 import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
-import type { PendingWrite } from "./group_commit.ts";
+import { type PendingWrite, rowOfWrite } from "./group_commit.ts";
 import { recordKey, rowsEnd, rowsFrom } from "./record.ts";
 import type { PendingRow } from "./scan_page.ts";
 
@@ -49,7 +49,7 @@ export function writesWithin(
   { upto, start, end, reverse = false }: ScanOptions,
 ): PendingRow[] {
   const found: PendingRow[] = [];
-  for (const [key, { entry, crc, change }] of writes) {
+  for (const [key, write] of writes) {
     if (after !== undefined) {
       const order = compareKeys(key, after);
       if (reverse ? order >= 0 : order <= 0) continue;
@@ -58,7 +58,8 @@ export function writesWithin(
     if (start !== undefined && compareKeys(key, start) < 0) continue;
     if (end !== undefined && compareKeys(key, end) >= 0) continue;
     // A copy: the write itself may be replaced in place while the rows are being read.
-    found.push({ key, entry, crc, bytes: change.value?.length ?? 0 });
+    const row = rowOfWrite(write);
+    found.push({ key, entry: write.entry, crc: row?.crc ?? 0, bytes: row?.bytes ?? 0 });
   }
   const sign = reverse ? -1 : 1;
   return found.sort((a, b) => sign * compareKeys(a.key, b.key));

@@ -28,6 +28,8 @@ const DIGIT_9 = 0x39;
 /** A header is a mark and a number; anything longer is not a header. */
 const HEADER_BYTES_MAX = 64;
 const FIRST_BULK_BYTES = 65_536;
+/** An array of more arguments gets room as they arrive, so that an announced number costs nothing. */
+const ROOM_ARGUMENTS_MAX = 16;
 const NOTHING = new Uint8Array(0);
 
 /** Sizes, if they are not the defaults of `shared/limits/resp.ts`. */
@@ -49,8 +51,9 @@ export class RespParser {
   readonly #lineBytesMax: number;
   #chunk: Uint8Array = NOTHING;
   #at = 0;
-  /** Of the array that has begun: its arguments so far, and how many are still to come. */
+  /** Of the array that has begun: its arguments, how many of them there are so far, and how many are still to come. */
   #arguments: Uint8Array[] = [];
+  #arrived = 0;
   #wanted = 0;
   /** How many of them are our own copies. */
   #owned = 0;
@@ -123,7 +126,7 @@ export class RespParser {
         if (count === undefined) return undefined;
         if (count > this.#argumentsMax) this.#fail("invalid multibulk length");
         // An empty array is not a command, and gets no answer.
-        else if (count > 0) this.#wanted = count;
+        else if (count > 0) this.#begin(count);
         continue;
       }
       const words = this.#readInline();
@@ -142,17 +145,24 @@ export class RespParser {
   /** Copies what is still needed: the bytes that were fed may change from now on. */
   keep(): void {
     const list = this.#arguments;
-    for (let i = this.#owned; i < list.length; i++) list[i] = list[i]?.slice() ?? NOTHING;
-    this.#owned = list.length;
+    for (let i = this.#owned; i < this.#arrived; i++) list[i] = list[i]?.slice() ?? NOTHING;
+    this.#owned = this.#arrived;
     this.#chunk = this.#at < this.#chunk.length && this.error === undefined
       ? this.#chunk.slice(this.#at)
       : NOTHING;
     this.#at = 0;
   }
 
+  /** An array of this many arguments begins. Growing by each of them, it would take room for many more. */
+  #begin(count: number): void {
+    this.#wanted = count;
+    this.#arguments = count <= ROOM_ARGUMENTS_MAX ? new Array<Uint8Array>(count) : [];
+  }
+
   #take(): Uint8Array[] {
     const command = this.#arguments;
     this.#arguments = [];
+    this.#arrived = 0;
     this.#owned = 0;
     this.#commandBytes = 0;
     this.#argumentBytes = 0;
@@ -187,7 +197,7 @@ export class RespParser {
       if (this.#bulk === NOTHING && this.#skip === 0 && end + 2 <= chunk.length) {
         // Twice as fast as `subarray`.
         const from = chunk.byteOffset + this.#at;
-        this.#arguments.push(new Uint8Array(chunk.buffer, from, this.#length));
+        this.#arguments[this.#arrived++] = new Uint8Array(chunk.buffer, from, this.#length);
         this.#at = end + 2;
       } else if (!this.#readPart()) {
         return false;
@@ -216,8 +226,8 @@ export class RespParser {
     this.#skip -= passed;
     if (this.#skip > 0) return false;
     // Earlier ones may be in this chunk: only the first argument in it is known to be our own copy.
-    if (this.#owned === this.#arguments.length) this.#owned++;
-    this.#arguments.push(this.#bulk.subarray(0, this.#filled));
+    if (this.#owned === this.#arrived) this.#owned++;
+    this.#arguments[this.#arrived++] = this.#bulk.subarray(0, this.#filled);
     this.#bulk = NOTHING;
     this.#filled = 0;
     return true;
@@ -290,6 +300,7 @@ export class RespParser {
   #refuse(error: string): void {
     this.error = error;
     this.#arguments = [];
+    this.#arrived = 0;
     this.#bulk = NOTHING;
     this.#wanted = 0;
     this.#commandBytes = 0;

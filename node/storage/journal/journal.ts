@@ -360,7 +360,8 @@ function saltFrom(random: Random): number {
   return randomBelow(random, 2 ** 31) * 2 + 1;
 }
 
-/** Keys of control rows are short. */
+/** Keys of control rows are short, and nearly all have two bytes, which are a partition's number. */
 function textOf(key: Uint8Array): string {
+  if (key.length === 2) return String.fromCharCode(key[0] ?? 0, key[1] ?? 0);
   return String.fromCharCode.apply(null, key as unknown as number[]);
 }

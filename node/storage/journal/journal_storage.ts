@@ -550,10 +550,9 @@ export class JournalStorage implements Storage {
   async #feedRows(rows: Memtable): Promise<void> {
     let changes: StorageChange[] = [];
     let bytes = 0;
-    for (const [key, stored] of rows.all()) {
-      const value = valueOf(stored);
-      changes.push(value === undefined ? { key } : { key, value });
-      bytes += key.length + stored.length;
+    for (const change of rows.changes()) {
+      changes.push(change);
+      bytes += change.key.length + (change.value?.length ?? 0);
       if (bytes < FEED_SLICE_BYTES && changes.length < FEED_SLICE_ROWS) continue;
       await feedTable(this.#table, changes);
       changes = [];

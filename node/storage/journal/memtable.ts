@@ -12,7 +12,8 @@ import { compareBytes } from "../../../shared/base/key_order.ts";
 import type { KeyHash } from "../key_hash.ts";
 import { ByteIndex } from "../memory/byte_index.ts";
 import { MemoryArena } from "../memory/memory_arena.ts";
-import { DELETED, VALUE } from "./frame.ts";
+import type { StorageChange } from "../storage.ts";
+import { DELETED, VALUE, valueOf } from "./frame.ts";
 
 /** A key, and what is stored of it. */
 export type StoredRow = readonly [key: Uint8Array, stored: Uint8Array];
@@ -57,9 +58,13 @@ export class Memtable {
   }
 
   /** All rows, partition by partition, otherwise in no order that means anything: LevelDB sorts them anyway. */
-  *all(): Generator<StoredRow> {
+  *changes(): Generator<StorageChange> {
     for (const bucket of this.#buckets.values()) {
-      for (const entry of bucket.entries()) yield [bucket.key(entry), bucket.value(entry)];
+      for (const entry of bucket.entries()) {
+        const key = bucket.key(entry);
+        const value = valueOf(bucket.value(entry));
+        yield value === undefined ? { key } : { key, value };
+      }
     }
   }
 

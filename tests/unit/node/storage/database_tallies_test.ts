@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { type Entry, NO_VALUE, TOMBSTONE } from "../../../../shared/base/entry.ts";
 import { compareKeys } from "../../../../shared/base/key_order.ts";
 import { randomBelow, SeededRandom } from "../../../../shared/platform/random.ts";
-import type { Counted } from "../../../../node/storage/partition_sums.ts";
+import type { Counted } from "../../../../node/storage/record.ts";
 import { DatabaseTallies } from "../../../../node/storage/database_tallies.ts";
 
 const ROW_BYTES = 10;
