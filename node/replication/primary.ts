@@ -246,8 +246,10 @@ export class Primary implements StreamOwner {
       return;
     }
     const operation = OPERATIONS[request.req_type];
-    if (operation.kind !== "read") this.#executor.change(request, reply);
-    else if (this.#isReadable()) this.#executor.read(request, operation, reply);
+    if (operation.kind !== "read") {
+      this.#executor.change(request, reply);
+      this.#commitAtOnce();
+    } else if (this.#isReadable()) this.#executor.read(request, operation, reply);
     else {this.#unconfirmed.add(request, reply, (left) =>
         this.#executor.read(left, operation, reply));}
   }
@@ -298,6 +300,16 @@ export class Primary implements StreamOwner {
     this.#copies?.onDisk(stream.node, stream.ackedSeq);
     this.followers.promoteIfLevel(stream);
     this.#advance();
+  }
+
+  /**
+   * What is in memory alone is where it goes as soon as it is written. If no other replica is to have it, it is committed
+   * while it is still in the processor's caches; else at the end of the turn, with all that the turn writes. So it is if
+   * somebody watches, who is then told once in a turn.
+   */
+  #commitAtOnce(): void {
+    const alone = this.followers.isEmpty && this.observer === undefined;
+    if (alone && this.store.isVolatile) this.onSynced(this.store.state.lastSeq);
   }
 
   /** Commits what may be committed. Rule W4. */

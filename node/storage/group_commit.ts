@@ -21,7 +21,8 @@
  * deleted take writes as before. If something is wrong, writes are refused in the same way.
  *
  * If nothing outlives the process (`Storage.volatile`), a write is made at once, because no restart can
- * find half of a turn. Batches then only tell their members that their turn has ended, and are not
+ * find half of a turn. Batches then only tell their members that their turn has ended (a primary that waits for no other
+ * replica does not wait for that), and are not
  * recorded.
  *
  * `fsync`: "always" syncs each batch before anyone is told of it. "interval" tells at once and syncs at

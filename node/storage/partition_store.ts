@@ -130,6 +130,11 @@ export class PartitionStore {
     return this.#queue.work;
   }
 
+  /** There is no disk: a write is there as soon as it was made. */
+  get isVolatile(): boolean {
+    return this.#queue.storage.volatile === true;
+  }
+
   /** As of the last call, ahead of the disk. */
   get state(): Readonly<PartitionState> {
     return this.#state;

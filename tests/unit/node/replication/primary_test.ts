@@ -64,6 +64,34 @@ Deno.test("Primary: serves alone as soon as its term is on its disk", async () =
   assertEquals([primary.phase, node.store.state.term], ["serving", 1]);
 });
 
+Deno.test("Primary in memory: a write is answered at once if no other replica is to have it, and nobody watches", async () => {
+  const { node, primary, ask } = await setUp();
+  node.storage.volatile = true;
+  ask(put("a"));
+  assertEquals(node.lines, ["put a: ack"]);
+  assertEquals([primary.inFlightCount, node.store.state.commitSeq], [0, 1]);
+  let told = 0;
+  primary.observer = { committed: () => told++, advanced: () => told++ };
+  ask(put("b"));
+  ask(put("c"));
+  assertEquals([node.lines.length, primary.inFlightCount], [1, 2]);
+  node.clock.settle();
+  assertEquals([node.lines.length, told], [3, 3]);
+});
+
+Deno.test("Primary in memory: a write that another replica must have is answered when it has it", async () => {
+  const { node, primary, ask } = await setUp(configOf(["n1", "n2"]));
+  bringLevel(primary);
+  await node.settle();
+  node.lines.length = 0;
+  node.storage.volatile = true;
+  ask(put("a"));
+  node.clock.settle();
+  assertEquals(node.lines.filter((line) => line.startsWith("put")), []);
+  primary.stream("n2")?.onAppended(primary.stream("n2")?.stream ?? 0, 1);
+  assertEquals(node.lines.filter((line) => line.startsWith("put")), ["put a: ack"]);
+});
+
 Deno.test("Primary.onSynced: batches of before its term is on disk commit nothing", async () => {
   const node = new RecordingNode();
   node.write("a", 1);
