@@ -18,6 +18,7 @@ const KIND_NAMES: Readonly<Record<ClientKind, string>> = {
   "etcd-grpc": "gRPC",
   "etcd-http": "HTTP gateway",
   nats: "its own client",
+  "denokv-file": "in its process",
 };
 
 const LOAD_CLIENTS = 256;
@@ -30,6 +31,7 @@ export function clientOf(system: System, kind: ClientKind, connections: number):
 
 /** For people. */
 export function describeClient({ kind, connections, endpoints }: ClientSpec): string {
+  if (kind === "denokv-file") return KIND_NAMES[kind];
   const count = kind === "library" || kind === "nats" ? endpoints.length : connections;
   return `${KIND_NAMES[kind]}, ${count} connection${count === 1 ? "" : "s"}`;
 }

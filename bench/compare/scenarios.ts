@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they run. @module */
 import type { Scenario } from "./scenario.ts";
+import { DENO_KV } from "./scenarios/deno_kv.ts";
 import { RESYNC } from "./scenarios/resync.ts";
 import { CLUSTER, YCSB } from "./scenarios/cluster.ts";
 import { FAILOVER } from "./scenarios/failover.ts";
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   DURABLE,
   CLUSTER,
   YCSB,
+  DENO_KV,
   LATENCY,
   WRITE_COST,
   FOOTPRINT,

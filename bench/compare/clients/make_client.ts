@@ -1,4 +1,5 @@
 /** Makes a client of any kind. @module */
+import { denoKvClient } from "./deno_kv_client.ts";
 import { etcdGrpcClient } from "./etcd_grpc_client.ts";
 import { etcdHttpClient, httpClient } from "./http_clients.ts";
 import { libraryClient } from "./library_client.ts";
@@ -24,5 +25,7 @@ export function makeClient(spec: ClientSpec, values: readonly string[]): Promise
       return etcdHttpClient(spec, values);
     case "nats":
       return natsClient(spec, values);
+    case "denokv-file":
+      return denoKvClient(spec, values);
   }
 }

@@ -20,7 +20,7 @@ export interface StoreClient {
   close(): void;
 }
 
-/** Where a server listens. */
+/** Where a server listens; of a store that is a file, `host` is its path. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -35,6 +35,7 @@ export const CLIENT_KINDS = [
   "etcd-grpc",
   "etcd-http",
   "nats",
+  "denokv-file",
 ] as const;
 export type ClientKind = (typeof CLIENT_KINDS)[number];
 

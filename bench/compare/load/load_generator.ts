@@ -15,6 +15,9 @@ export class LoadGenerator {
         "--no-prompt",
         "--allow-net",
         "--allow-read",
+        // For a store that is a file.
+        "--allow-write",
+        "--unstable-kv",
         new URL("./generator_main.ts", import.meta.url).pathname,
       ],
       stdin: "piped",
