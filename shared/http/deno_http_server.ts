@@ -25,6 +25,7 @@ import {
 } from "../platform/deno/deno_listen.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Address } from "../platform/transport.ts";
+import { TurnEnd } from "./deno_turn_end.ts";
 import type { HttpCaller } from "./protocol/body.ts";
 import { HttpProblem, problemResponse } from "./protocol/problem.ts";
 
@@ -142,6 +143,8 @@ class FrontEnd implements HttpServer {
   readonly address: Address;
   readonly deps: FrontEndDeps;
   readonly connections = new Set<HttpConnection>();
+  /** Requests are carried out then. */
+  readonly turnEnd = new TurnEnd();
   readonly #listener: ConnectionListener;
   readonly #state = { closed: false };
   #retiring = false;
@@ -320,6 +323,7 @@ class HttpConnection implements HttpCaller {
     this.#underWay++;
     this.#frontEnd.count(1);
     try {
+      await this.#frontEnd.turnEnd.reached();
       const response = await this.#frontEnd.deps.handle(request, this);
       if (this.#frontEnd.retiring) response.headers.set("connection", "close");
       const bytes = Number(response.headers.get("content-length") ?? 0);
