@@ -167,6 +167,8 @@ export class WriteQueue {
     const { key } = write.entry;
     this.#first = write.next;
     if (this.#undurable === write) this.#undurable = write.next;
+    // One that has become old memory would keep all that came after it until all of memory is collected.
+    write.next = undefined;
     this.#size--;
     if (this.#first === undefined) {
       this.#last = undefined;

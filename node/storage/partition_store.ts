@@ -35,6 +35,7 @@ import {
 import type { WorkScheduler } from "../../shared/scheduling/work_scheduler.ts";
 import { PartitionSnapshot } from "./partition_snapshot.ts";
 import { PartitionSums } from "./partition_sums.ts";
+import { PendingWrites } from "./pending_writes.ts";
 import {
   checkRecord,
   type Counted,
@@ -50,8 +51,7 @@ import {
 import { DatabaseTallies } from "./database_tallies.ts";
 import { ExpiryIndex } from "./expiry_index.ts";
 import { TombstoneList } from "./tombstone_list.ts";
-import { type ScanPage, scanPage } from "./scan_page.ts";
-import { rowsOf, type ScanOptions, writesWithin } from "./scan_range.ts";
+import { rowsOf, type ScanOptions, type ScanPage, scanPage } from "./scan_page.ts";
 import {
   decodeState,
   encodeState,
@@ -89,8 +89,8 @@ export class PartitionStore {
   readonly #queue: GroupCommit;
   readonly #state: PartitionState;
   readonly #member: QueueMember;
-  /** Writes that are not known to be on disk: the newest of each key. */
-  readonly #pending = new Map<string, PendingWrite>();
+  /** Writes that are not known to be on disk. */
+  readonly #pending = new PendingWrites();
   readonly #sums: PartitionSums;
   #changes = 0;
   /** The owner under which it finds its rows in the cache; `clear` takes a new one. */
@@ -364,7 +364,7 @@ export class PartitionStore {
     const asOfSeq = this.#state.lastSeq;
     // Both snapshots are taken in this turn: of the writes under way, and, by `range`, of the disk. If a
     // batch ends meanwhile, it is in the first, and may be in the second too, with the same content.
-    const pending = writesWithin(this.#pending, after, options);
+    const pending = this.#pending.within(after, options);
     const rows = await this.#rows(after, options);
     return await this.#queue.work.run(() => scanPage(rows, pending, { ...options, asOfSeq }));
   }
@@ -378,7 +378,7 @@ export class PartitionStore {
   ): PartitionSnapshot {
     const { lastSeq, term } = this.#state;
     const { rowsMax, bytesMax, reverse = false } = page;
-    const pending = writesWithin(this.#pending, undefined, page);
+    const pending = this.#pending.within(undefined, page);
     const from = rowsFrom(this.partition, undefined);
     // Taken in this turn, as in `scan`.
     const snapshot = this.#queue.storage.snapshot({
@@ -538,7 +538,7 @@ export class PartitionStore {
 
   /** Most partitions have none, and those in memory never. */
   #underWay(key: string): PendingWrite | undefined {
-    return this.#pending.size === 0 ? undefined : this.#pending.get(key);
+    return this.#pending.get(key);
   }
 
   /** @param entry undefined: the key's record is removed */
@@ -546,7 +546,7 @@ export class PartitionStore {
     if (this.#queue.putAtOnce(this.#member, change)) return;
     const newest = this.#pending.get(key);
     const write = this.#queue.put(this.#member, key, change, entry, newest);
-    if (write !== newest) this.#pending.set(key, write);
+    if (write !== newest) this.#pending.set(write);
   }
 
   /** Keeps count, digest and live bytes up to date, also for passes that are counting now. */
@@ -563,9 +563,8 @@ export class PartitionStore {
   }
 
   #written(write: PendingWrite): void {
-    const { key, change } = write;
-    if (this.#pending.get(key) !== write) return;
-    this.#pending.delete(key);
+    const { change } = write;
+    if (!this.#pending.delete(write)) return;
     const { cache } = this.#queue;
     if (change.value === undefined || this.#clearing !== "no") cache?.delete(change.key);
     else cache?.set(change.key, change.value, this.#cacheOwner);

@@ -1,15 +1,49 @@
 /**
  * A page of a partition in key order, made of a page of rows from disk and the writes under way, which
- * take precedence. A pure function, so that its edge cases can be tested alone.
+ * take precedence; and which rows a page covers. Pure functions, so that their edge cases can be tested alone.
  *
  * @module
  */
 import type { Entry } from "../../shared/base/entry.ts";
 import type { StorageRow } from "./storage.ts";
 import { isDamage } from "../../shared/base/errors.ts";
-import { compareKeys } from "../../shared/base/key_order.ts";
-import { decodeRecord, keyOfRecordKey, recordCrc } from "./record.ts";
+import { compareBytes, compareKeys } from "../../shared/base/key_order.ts";
+import { decodeRecord, keyOfRecordKey, recordCrc, recordKey, rowsEnd, rowsFrom } from "./record.ts";
 import { Tally } from "./state_record.ts";
+
+/** Which part of a partition a page covers. */
+export interface ScanOptions {
+  /** Looks at no more rows than this. Fewer entries are returned if `beyondSeq` leaves some out. */
+  rowsMax: number;
+  /** Stops after the row with which this many bytes have been looked at. */
+  bytesMax: number;
+  /** Only entries with a greater seq. */
+  beyondSeq?: number;
+  /** The last key of interest, inclusive. */
+  upto?: string;
+  /** The smaller end, inclusive; default: the first key. In either direction. */
+  start?: string | undefined;
+  /** The greater end, exclusive; default: after the last key. */
+  end?: string | undefined;
+  /** From the greater end to the smaller; `after` is then the key before which the page begins. */
+  reverse?: boolean | undefined;
+  /** Told of each row that is damaged, which is then passed over; without it such a row makes the page fail. */
+  onDamaged?: ((key: string) => void) | undefined;
+}
+
+/** The row keys from which and before which a page's rows are; undefined if there can be none. */
+export function rowsOf(
+  partition: number,
+  after: string | undefined,
+  { upto, start, end, reverse = false }: ScanOptions,
+): { from: Uint8Array; to: Uint8Array } | undefined {
+  let from = rowsFrom(partition, reverse ? undefined : after);
+  let to = rowsEnd(partition, upto);
+  if (start !== undefined && start !== "") from = later(from, recordKey(partition, start));
+  if (end !== undefined) to = earlier(to, recordKey(partition, end));
+  if (reverse && after !== undefined) to = earlier(to, recordKey(partition, after));
+  return compareBytes(from, to) >= 0 ? undefined : { from, to };
+}
 
 /** A page of entries. */
 export interface ScanPage {
@@ -133,4 +167,12 @@ function isLastPage(rows: readonly StorageRow[], rowsMax: number, bytesMax: numb
   let bytes = 0;
   for (const [key, value] of rows) bytes += key.length + value.length;
   return bytes < bytesMax;
+}
+
+function later(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) >= 0 ? a : b;
+}
+
+function earlier(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) <= 0 ? a : b;
 }

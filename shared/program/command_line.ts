@@ -6,7 +6,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { nearest } from "../base/near_miss.ts";
+import { nearest } from "./near_miss.ts";
 import { badConfig, type Given, parseGiven, refuseOther } from "./given_value.ts";
 import { flagOf, type Setting } from "./setting.ts";
 

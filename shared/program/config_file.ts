@@ -4,7 +4,7 @@
  * @module
  */
 import { loadAll } from "js-yaml";
-import { nearest } from "../base/near_miss.ts";
+import { nearest } from "./near_miss.ts";
 import type { CommandLine } from "./command_line.ts";
 import { badConfig, type Given } from "./given_value.ts";
 import { flagOf } from "./setting.ts";

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { TurnoverMap } from "../base/turnover_map.ts";
 import { isAbandoned } from "./caller.ts";
 import type { ReplyTo } from "./messages.ts";
 
@@ -23,7 +24,7 @@ export class RequestTable {
   readonly #inFlightMax: number;
   #idNext = 1;
   /** Sent requests by id, in the order of sending. */
-  #sent = new Map<number, AskedRequest>();
+  #sent = new TurnoverMap<number, AskedRequest>();
   /** How many were sent over the connection and not answered, whether anybody waits for the answer or not. */
   #inFlight = 0;
   #waiting: AskedRequest[] = [];
@@ -69,7 +70,7 @@ export class RequestTable {
     const left = new RequestTable(this.#inFlightMax);
     left.#sent = this.#sent;
     left.#inFlight = this.#inFlight;
-    this.#sent = new Map();
+    this.#sent = new TurnoverMap();
     this.#inFlight = 0;
     return left;
   }
@@ -97,7 +98,7 @@ export class RequestTable {
   /** Takes out all that were sent. */
   takeSent(): readonly AskedRequest[] {
     const sent = [...this.#sent.values()];
-    this.#sent.clear();
+    this.#sent = new TurnoverMap();
     return sent;
   }
 

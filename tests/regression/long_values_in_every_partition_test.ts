@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { NodeScanPage, NodeScanRequest } from "../../node/scans/scan_call.ts";
 import { NodeScans } from "../../node/scans/node_scans.ts";
 import type { Primary } from "../../node/replication/primary.ts";
-import type { ScanOptions } from "../../node/storage/scan_range.ts";
+import type { ScanOptions } from "../../node/storage/scan_page.ts";
 import type { Entry } from "../../shared/base/entry.ts";
 import { KvError } from "../../shared/base/errors.ts";
 import { compareKeys } from "../../shared/base/key_order.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { KvError } from "../../../shared/base/errors.ts";
-import { nearest } from "../../../shared/base/near_miss.ts";
+import { nearest } from "../../../shared/program/near_miss.ts";
 import type { RestFlag } from "../../../shared/program/command_line.ts";
 import { formatAddress } from "../../../shared/platform/transport.ts";
 import { BACKUP_COMMANDS } from "./backup_commands.ts";

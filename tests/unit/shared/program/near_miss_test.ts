@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { editDistance, nearest } from "../../../../shared/base/near_miss.ts";
+import { editDistance, nearest } from "../../../../shared/program/near_miss.ts";
 
 Deno.test("editDistance: counts edits, and a swap of neighbours as one", () => {
   const table: [string, string, number][] = [
