@@ -53,6 +53,34 @@ Deno.test("DenoJournalFiles: a file that becomes longer than the one before it g
   });
 });
 
+Deno.test("DenoJournalFiles: a new file is longer than what was written, with zeros, until it ends", async () => {
+  await inFolder(async (path) => {
+    const files = new DenoJournalFiles(path);
+    await files.list();
+    const file = await files.create("first", text("ab"));
+    const { size } = await Deno.stat(`${path}/first`);
+    let content = "ab";
+    const add = async (more: string) => {
+      await file.append(text(more), true);
+      content += more;
+      const found = await files.read("first");
+      assertEquals(new TextDecoder().decode(found.subarray(0, content.length)), content);
+      assertEquals(found.subarray(content.length).every((byte) => byte === 0), true);
+      return found.length;
+    };
+    assertEquals(await add("cd"), size, "a short write does not make it longer");
+    const piece = "x".repeat(Math.floor(size * 0.6));
+    assertEquals(await add(piece), size);
+    // As long as two pieces; then one that is too long to be written at once; then a short one again.
+    const longer = await add(piece);
+    assertEquals(longer > size, true);
+    await add("y".repeat(2 * longer));
+    await add("z");
+    file.close();
+    assertEquals((await files.read("first")).length, content.length);
+  });
+});
+
 Deno.test("DenoJournalFiles keeps one file, of those that it has made, and none if there is no room", async () => {
   await inFolder(async (path) => {
     const earlier = new DenoJournalFiles(path);

@@ -88,6 +88,7 @@ export const EXPECTED = {
   "disk: unsynced kept": 0.5,
   "disk: a file is written over": 60,
   "disk: an earlier file shows behind a torn one": 0.5,
+  "disk: zeros show behind a torn end": 0.5,
   "disk: write refused": 20,
   "disk: the reserve is written to": 0.5,
   "disk: compaction failed": 0.5,

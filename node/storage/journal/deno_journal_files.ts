@@ -6,7 +6,8 @@
  *
  * A file that is removed is kept for the next one that is created, which is written over it. Its blocks are the file
  * system's already, so a sync need not write the file system's own journal: a third less processor time, and sooner done.
- * Behind what was written, such a file has what the earlier one had. Nobody takes that for anything: a segment's frames
+ * For the same reason a file that has no earlier one is filled with zeros ahead of what is written, piece by piece.
+ * Behind what was written, a file has what the earlier one had, or zeros. Nobody takes that for anything: a segment's frames
  * have its salt. A file that ends shorter is cut when it is closed.
  *
  * Invariant: a file is written over only when its earlier name is gone for good.
@@ -25,6 +26,9 @@ const SPARE = "spare";
 
 /** What is written at once without asking whether the system has room for it in its memory. */
 const SMALL_BYTES: number = 256 * KIB;
+
+/** What a file is filled with ahead of what is written, and how much of it at a time. */
+const ZEROS: Uint8Array = new Uint8Array(256 * KIB);
 
 /** A folder, which is made if it is not there. */
 export class DenoJournalFiles implements JournalFiles {
@@ -144,20 +148,21 @@ export class DenoJournalFiles implements JournalFiles {
 class DenoJournalFile implements JournalFile {
   readonly #path: string;
   readonly #file: Deno.FsFile;
-  /** What the file has of an earlier one. */
-  readonly #earlierBytes: number;
+  /** The file's length: of an earlier one, or as far as it was filled with zeros. */
+  #filledBytes: number;
   #bytes = 0;
 
   /** @param earlierBytes of the file that it is written over; 0: it is new */
   constructor(path: string, file: Deno.FsFile, earlierBytes = 0) {
     this.#path = path;
     this.#file = file;
-    this.#earlierBytes = earlierBytes;
+    this.#filledBytes = earlierBytes;
   }
 
   async append(bytes: Uint8Array, sync: boolean): Promise<void> {
     const small = bytes.length <= SMALL_BYTES;
     try {
+      if (small) this.#fillAhead(bytes.length);
       for (let at = 0; at < bytes.length;) {
         const rest = at === 0 ? bytes : bytes.subarray(at);
         at += small ? this.#file.writeSync(rest) : await this.#file.write(rest);
@@ -169,9 +174,23 @@ class DenoJournalFile implements JournalFile {
     }
   }
 
+  /** A file that is about to become longer does so once for many writes. */
+  #fillAhead(bytes: number): void {
+    const from = Math.max(this.#filledBytes, this.#bytes);
+    if (this.#bytes + bytes <= from) return;
+    try {
+      this.#file.seekSync(from, Deno.SeekMode.Start);
+      this.#filledBytes = from + this.#file.writeSync(ZEROS);
+    } catch (error) {
+      // There is no room: the write itself says so, if it finds none either.
+      failureOf(error);
+    }
+    this.#file.seekSync(this.#bytes, Deno.SeekMode.Start);
+  }
+
   close(): void {
     try {
-      if (this.#bytes < this.#earlierBytes) this.#file.truncateSync(this.#bytes);
+      if (this.#bytes < this.#filledBytes) this.#file.truncateSync(this.#bytes);
     } catch (error) {
       // It only takes more room than it needs.
       failureOf(error);

@@ -46,9 +46,13 @@ export interface FileEvents {
 interface SimFile {
   bytes: Uint8Array;
   synced: number;
-  /** What the file had that it is written over: beyond `bytes`, it still has it. */
+  /** What the file had that it is written over, or the zeros of a new one: beyond `bytes`, it still has it. */
   earlier: Uint8Array;
+  isNew: boolean;
 }
+
+/** So much of a new file is filled with zeros in advance. */
+const FILLED_BYTES = 4_096;
 
 /** How large a hole is that a power cut leaves. */
 const HOLE_BYTES_MAX = 600;
@@ -94,7 +98,8 @@ export class SimFiles {
           file.synced = file.bytes.length;
         }),
       create: async (name, content) => {
-        const file: SimFile = { bytes: new Uint8Array(), synced: 0, earlier: new Uint8Array() };
+        const earlier = new Uint8Array(FILLED_BYTES);
+        const file: SimFile = { bytes: new Uint8Array(), synced: 0, earlier, isNew: true };
         if (process.alive) {
           this.#writeOver(file);
           this.#contents.set(name, file);
@@ -133,7 +138,7 @@ export class SimFiles {
       if (!power && unsynced > 0) {
         const kept = file.synced + randomBelow(random, unsynced + 1);
         coverage.hit(kept < file.bytes.length ? "disk: journal torn" : "disk: unsynced kept");
-        if (kept === 0 && file.earlier.length === 0) this.#contents.delete(name);
+        if (kept === 0 && file.isNew) this.#contents.delete(name);
         file.bytes = file.bytes.slice(0, kept);
         // Pages reach the disk in any order.
         if (kept > file.synced && randomFraction(random) < 0.3) {
@@ -143,7 +148,11 @@ export class SimFiles {
           file.bytes.set(file.earlier.subarray(from, to), from);
         }
         if (file.earlier.length > kept) {
-          coverage.hit("disk: an earlier file shows behind a torn one");
+          coverage.hit(
+            file.isNew
+              ? "disk: zeros show behind a torn end"
+              : "disk: an earlier file shows behind a torn one",
+          );
         }
       }
       file.synced = file.bytes.length;
@@ -164,6 +173,7 @@ export class SimFiles {
     this.#spareFile = undefined;
     this.#removed.delete(name);
     file.earlier = wholeOf(spare);
+    file.isNew = false;
     this.#ports.coverage.hit("disk: a file is written over");
   }
 
@@ -190,8 +200,8 @@ export class SimFiles {
   }
 
   copyTo(other: SimFiles): void {
-    for (const [name, { bytes, earlier }] of this.#contents) {
-      other.#contents.set(name, { bytes: bytes.slice(), synced: bytes.length, earlier });
+    for (const [name, { bytes, earlier, isNew }] of this.#contents) {
+      other.#contents.set(name, { bytes: bytes.slice(), synced: bytes.length, earlier, isNew });
     }
   }
 

@@ -23,11 +23,14 @@ import { type Random, randomBelow } from "../../../shared/platform/random.ts";
 /** What anything but a byte of an append costs. */
 const STEPS = 5;
 
+/** So much of a new file is filled with zeros in advance, at most. */
+const FILLED_BYTES_MAX = 1_000;
+
 /** A file as it is, and how much of it survives a power cut. */
 interface CrashingFile {
   bytes: Uint8Array;
   synced: number;
-  /** What the file had that it is written over: beyond `bytes`, it still has it. */
+  /** What the file had that it is written over, or the zeros of a new one: beyond `bytes`, it still has it. */
   earlier: Uint8Array;
 }
 
@@ -115,7 +118,8 @@ export class CrashingDisk {
         const file: CrashingFile = {
           bytes: new Uint8Array(),
           synced: 0,
-          earlier: new Uint8Array(),
+          // Filled with zeros in advance.
+          earlier: new Uint8Array(randomBelow(this.#random, FILLED_BYTES_MAX)),
         };
         await step(STEPS, () => {
           if (this.#spareFile !== undefined) file.earlier = wholeOf(this.#spareFile);
