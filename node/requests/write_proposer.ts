@@ -24,6 +24,7 @@ import { isRepeated } from "../../shared/operations/repeat.ts";
 import { toWireEntry } from "../../shared/schema/value_codec.ts";
 import { EncodedWrites, type LiveWrites } from "./live_writes.ts";
 import type { PartitionStore } from "../storage/partition_store.ts";
+import type { EncodedRecord } from "../storage/record.ts";
 import { type ClientSessionTable, sessionBytes } from "./client_session_table.ts";
 import {
   type Change,
@@ -135,14 +136,16 @@ export class WriteProposer {
   ): boolean {
     const { config, store, ports, recent, clientSessions, followers } = this.#owner;
     const { commitSeq, lastSeq } = store.state;
-    // An array that is filled by `map` takes no more room than it needs; most have one element.
-    const entries = changes.map((change, i) =>
-      entryOf(change, lastSeq + 1 + i, config.term, wallMs)
-    );
-    const rows = entries.map((entry) => store.encode(entry));
+    // Nearly always there is one: arrays with the room that they need, and no closures.
+    const entries = new Array<Entry>(changes.length);
+    const rows = new Array<EncodedRecord>(changes.length);
+    let count = 0;
     let bytes = 0;
     let expires = false;
-    for (const entry of entries) {
+    for (const change of changes) {
+      const entry = entryOf(change, lastSeq + 1 + count, config.term, wallMs);
+      entries[count] = entry;
+      rows[count++] = store.encode(entry);
       bytes += inFlightBytes(entry);
       expires ||= entry.expiresAtMs !== 0;
     }
