@@ -12,6 +12,7 @@ import { processorTimeUs, type Servers } from "../servers.ts";
 
 const CLIENTS = 8;
 const KEYS = 50_000;
+const WARM_UP_ROUNDS = 3;
 const VALUE = "v".repeat(100);
 
 interface Workload {
@@ -70,7 +71,8 @@ export async function measureTransactions(
     all.push(clients.use(await connect({ coordinator: `${node.host}:${node.port}` })));
   }
   const rows = WORKLOADS.map(({ name, run }) => ({ name, run, peak: newSums(), half: newSums() }));
-  for (const { run } of rows) await load(all, run, roundMs / 4);
+  // V8 needs long to compile what a transaction runs through.
+  for (const { run } of rows) await load(all, run, WARM_UP_ROUNDS * roundMs);
   for (let round = 0; round < rounds; round++) {
     for (const { run, peak } of rows) await measure(peak, pids, () => load(all, run, roundMs));
   }
