@@ -119,6 +119,25 @@ Deno.test("Resync: the journal is not asked for what was not written here in ord
   assertEquals([asked, chunks().flatMap(({ entries }) => entries).length], [0, 1]);
 });
 
+Deno.test("Resync: for a replica that has nothing the journal is not read", async () => {
+  const { node, begin, chunks, resync } = setUp({ writes: 0, empty: true });
+  node.storage.keepJournal();
+  for (let seq = 1; seq <= 30; seq++) {
+    node.write(`k${`${seq}`.padStart(4, "0")}`, seq);
+    node.recent.push(seq, `k${`${seq}`.padStart(4, "0")}`);
+    await node.settle();
+  }
+  let asked = 0;
+  node.storage.writtenSince = () => {
+    asked++;
+    return Promise.resolve(undefined);
+  };
+  begin({ commit: 0 });
+  await node.settle();
+  const sent = chunks().flatMap(({ entries }) => entries).length;
+  assertEquals([asked, sent, resync.source], [0, 30, "data"]);
+});
+
 Deno.test("Resync: a journal that does not reach back leads to reading through the partition", async () => {
   const { node, begin, chunks, resync } = setUp({ writes: 0 });
   node.storage.keepJournal(2);
