@@ -33,7 +33,7 @@ export const DENO_KV: Scenario = {
     const generator = context.startGenerator();
     const ours = clientOf(kv, "library", 1);
     const theirs = clientOf(file, "denokv-file", 0);
-    await loadKeys(generator, ours, data);
+    for (const client of [ours, theirs]) await loadKeys(generator, client, data);
     for (const { clients, aim } of CELLS) {
       const work: Work = {
         data,
